@@ -1,0 +1,1 @@
+"""Engines: each draws completions from one checkpoint."""

@@ -1,0 +1,80 @@
+"""Every error that entropydx raises on purpose; each one is exit code 2 and one line for the user.
+
+    EntropydxError                 what happened, where, and how to mend it
+    ├── ConfigError                a flag, a TOML key or a combination of them that cannot work
+    │   └── PluginNotFoundError    an unknown probe, suite, engine...; carries the nearest name
+    ├── CheckpointError            missing, unreadable, unsafe or unconverted weights
+    ├── SuiteError                 a bad suite record; names file, line and field
+    ├── VerifierError              a verifier specification that cannot be used
+    ├── EngineError                the backend failed while sampling
+    │   └── EngineCapabilityError  the engine cannot supply what a probe requires
+    ├── RunStoreError              a run directory that is locked, foreign or damaged
+    └── ReportError                a report file that is not a report of this schema
+
+A bug is not wrapped: its traceback is printed, and the exit code is 2 all the same, so that 1 only ever
+means "a failure was diagnosed". Missing evidence is data (`types.Missing`), not an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EntropydxError(Exception):
+    """Base of every deliberate error.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and where, in one line.
+    hint : str, optional
+        How to mend it, in one line.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(EntropydxError):
+    """A flag, a TOML key or a combination of them that cannot work."""
+
+
+class PluginNotFoundError(ConfigError):
+    """An unknown plugin name; the hint names the nearest known one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
+        super().__init__(f"no {kind} named '{name}'", hint)
+
+
+class CheckpointError(EntropydxError):
+    """A checkpoint that is missing, unreadable, unsafe or not yet converted."""
+
+
+class SuiteError(EntropydxError):
+    """A suite record that cannot be used; the message names file, line and field."""
+
+
+class VerifierError(EntropydxError):
+    """A verifier specification that cannot be used."""
+
+
+class EngineError(EntropydxError):
+    """The sampling backend failed."""
+
+
+class EngineCapabilityError(EngineError):
+    """The engine cannot supply what a probe requires."""
+
+
+class RunStoreError(EntropydxError):
+    """A run directory that is locked by another process, holds another run, or is damaged."""
+
+
+class ReportError(EntropydxError):
+    """A file that is not a report of this schema."""

@@ -1,0 +1,1 @@
+"""Probes: each turns samples into measurements."""

@@ -1,0 +1,147 @@
+"""What one can implement. A plugin is one file; the attribute named after the kind is the plugin.
+
+| kind     | file             | attribute  | it must be                              |
+|----------|------------------|------------|-----------------------------------------|
+| engine   | engines/x.py     | `engine`   | a class satisfying `Engine`             |
+| suite    | suites/x.py      | `suite`    | an object satisfying `Suite`            |
+| probe    | probes/x.py      | `probe`    | an object satisfying `Probe`            |
+| rule     | rules/x.py       | `rule`     | a `types.Rule` value                    |
+| remedy   | remedies/x.py    | `remedy`   | a tuple of `types.Remedy` values        |
+| reporter | reporters/x.py   | `reporter` | an object satisfying `Reporter`         |
+
+Third parties register the same attributes under the entry-point groups `entropydx.engines`, `entropydx.probes`...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from entropydx.types import (
+    CheckpointInfo,
+    Group,
+    Measurement,
+    Prompt,
+    Report,
+    Requires,
+    Samples,
+    SamplingParams,
+)
+
+
+class Progress(Protocol):
+    """Receives what long stages do; the command line draws bars, a library user may ignore it."""
+
+    def start(self, stage: str, total: int | None) -> None:
+        """Begin a stage of `total` units; None when the length is unknown."""
+        ...
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """`n` more units are done; `note` is a short remark such as a speed."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Tell the user of something that is worth knowing and does not stop the run."""
+        ...
+
+
+class Silent:
+    """A `Progress` that says nothing."""
+
+    def start(self, stage: str, total: int | None) -> None:
+        """Ignore."""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Ignore."""
+
+    def warn(self, message: str) -> None:
+        """Ignore."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How a checkpoint is opened and run; nothing here changes which tokens are drawn, save `dtype`."""
+
+    base_model: str | None = None
+    """The model under a PEFT adapter, when its own record of it cannot be resolved."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    dtype: str = "auto"
+    """auto, float32, bfloat16 or float16."""
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    batch_rows: int = 0
+    """Most rows decoded together; 0 lets the engine choose."""
+
+
+class Engine(Protocol):
+    """Draws completions from one checkpoint.
+
+    `Engine(ref, options, progress)` resolves and fingerprints the checkpoint, and may put off loading its weights
+    until `generate`. `generate` yields groups in any order, each exactly once, complete and ungraded.
+    """
+
+    provides: Requires
+    """Capabilities; `n_samples` is the largest K it can serve."""
+    scoring: str
+    """`in_loop` when entropies are exact and full-vocabulary."""
+
+    def __init__(self, ref: str, options: EngineOptions, progress: Progress) -> None: ...
+
+    @property
+    def info(self) -> CheckpointInfo:
+        """The checkpoint, with the dtype that it runs in."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs, in words."""
+        ...
+
+    @property
+    def uses_chat_template(self) -> bool:
+        """Whether prompts go through a chat template."""
+        ...
+
+    @property
+    def batch_rows(self) -> int:
+        """Most rows decoded together so far; 0 before anything was drawn."""
+        ...
+
+    def generate(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[Group]:
+        """Draw `params.n_samples` completions of every prompt."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...
+
+
+class Suite(Protocol):
+    """A seeded source of prompts."""
+
+    collections: tuple[str, ...]
+    """Names under which several suites run together; `core` is the default collection."""
+
+    def prompts(self, seed: int, n: int) -> list[Prompt]:
+        """Return `n` prompts, cycling over difficulties; a seed fixes them, and more of them only adds at the end."""
+        ...
+
+
+class Probe(Protocol):
+    """Turns samples into measurements."""
+
+    requires: Requires
+
+    def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
+        """Return every measurement of the probe: measured, or missing with the reason. Pure; numpy only."""
+        ...
+
+
+class Reporter(Protocol):
+    """Renders a report."""
+
+    def render(self, report: Report) -> str:
+        """Return the document. Pure."""
+        ...

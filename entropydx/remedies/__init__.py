@@ -1,0 +1,1 @@
+"""Remedies: each file is the catalogue for one failure."""

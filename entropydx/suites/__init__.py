@@ -1,0 +1,1 @@
+"""Suites: each is one procedural family of prompts with exact answers."""
