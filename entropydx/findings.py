@@ -1,0 +1,152 @@
+"""Rules applied to measurements, in three-valued logic (Kleene): fired, clear, undecided.
+
+A threshold is compared with an *interval*: fired when all of it is beyond, clear when none of it is, else undecided. A
+missing measurement is undecided, so absence alone neither convicts nor clears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from entropydx.types import (
+    AnyOf,
+    Condition,
+    Evidence,
+    Field,
+    Finding,
+    Interval,
+    Measured,
+    Measurement,
+    Missing,
+    Rule,
+    Severity,
+    Status,
+    Threshold,
+)
+
+Measurements = Mapping[str, Measurement]
+
+_NOT: dict[Status, Status] = {"fired": "clear", "clear": "fired", "undecided": "undecided"}
+
+
+def all_of(statuses: Iterable[Status]) -> Status:
+    """Return the Kleene conjunction: clear if any is clear, fired if all fired, else undecided."""
+    seen = set(statuses)
+    return "clear" if "clear" in seen else "undecided" if "undecided" in seen else "fired"
+
+
+def any_of(statuses: Iterable[Status]) -> Status:
+    """Return the Kleene disjunction: fired if any fired, clear if all are clear, else undecided."""
+    return _NOT[all_of(_NOT[s] for s in statuses)]
+
+
+def _reading(measurement: Measured, field: Field) -> tuple[float | None, Interval | None]:
+    if field == "value":
+        return measurement.value, measurement.ci
+    return measurement.delta, measurement.delta_ci
+
+
+def compare(threshold: Threshold, measurements: Measurements) -> Evidence:
+    """Compare one threshold with the interval of its measurement."""
+    measurement = measurements.get(threshold.measurement)
+    if measurement is None:
+        return _absent(threshold, "no probe measured it")
+    if isinstance(measurement, Missing):
+        return _absent(threshold, measurement.reason)
+    value, ci = _reading(measurement, threshold.field)
+    if value is None or ci is None:
+        reason = measurement.note or "no interval"
+        return _absent(threshold, reason if value is not None else "no paired change against a baseline")
+    beyond = [x < threshold.value if threshold.op == "<" else x > threshold.value for x in ci]
+    status: Status = "fired" if all(beyond) else "undecided" if any(beyond) else "clear"
+    return Evidence(
+        measurement=threshold.measurement,
+        field=threshold.field,
+        value=value,
+        ci=ci,
+        op=threshold.op,
+        threshold=threshold.value,
+        unit=measurement.unit,
+        source=threshold.source,
+        status=status,
+        strength=_strength(threshold, value, ci),
+        n=measurement.n,
+    )
+
+
+def _absent(threshold: Threshold, reason: str) -> Evidence:
+    return Evidence(
+        measurement=threshold.measurement,
+        field=threshold.field,
+        value=None,
+        ci=None,
+        op=threshold.op,
+        threshold=threshold.value,
+        unit="",
+        source=threshold.source,
+        status="undecided",
+        strength=0.5,
+        n=0,
+        missing_reason=reason,
+    )
+
+
+def _strength(threshold: Threshold, value: float, ci: Interval) -> float:
+    """Return how far the interval lies beyond the threshold, linear in its own half-width, clipped to [0, 1]."""
+    sign = 1.0 if threshold.op == ">" else -1.0
+    margin = sign * (value - threshold.value)
+    reach = value - ci[0] if value > threshold.value else ci[1] - value
+    if reach <= 0:
+        return 1.0 if margin > 0 else 0.0 if margin < 0 else 0.5
+    return min(max(0.5 + 0.5 * margin / reach, 0.0), 1.0)
+
+
+def _condition(condition: Condition, measurements: Measurements) -> tuple[Status, float, tuple[Evidence, ...]]:
+    if isinstance(condition, Threshold):
+        evidence = compare(condition, measurements)
+        return evidence.status, evidence.strength, (evidence,)
+    options = tuple(compare(t, measurements) for t in condition.options)
+    return any_of(e.status for e in options), max(e.strength for e in options), options
+
+
+def assess(rule: Rule, measurements: Measurements) -> Finding:
+    """Apply one rule: all of `when` and none of `unless`."""
+    needed = [_condition(c, measurements) for c in rule.when]
+    excuses = [_condition(c, measurements) for c in rule.unless]
+    status = all_of([*(s for s, _, _ in needed), *(_NOT[s] for s, _, _ in excuses)])
+    strength = min([*(x for _, x, _ in needed), *(1 - x for _, x, _ in excuses)])
+    return Finding(
+        code=rule.code,
+        failure=rule.failure,
+        direction=rule.direction,
+        status=status,
+        strength=strength,
+        statement=rule.title,
+        decisive=rule.decisive,
+        evidence=tuple(e for _, _, evidence in [*needed, *excuses] for e in evidence),
+        severity=_severity(rule.severity, measurements) if status == "fired" else None,
+        settle=rule.settle,
+    )
+
+
+def _severity(scale: Severity | None, measurements: Measurements) -> float | None:
+    if scale is None:
+        return None
+    measurement = measurements.get(scale.measurement)
+    if not isinstance(measurement, Measured):
+        return None
+    value, _ = _reading(measurement, scale.field)
+    if value is None:
+        return None
+    return min(max((value - scale.at_zero) / (scale.at_one - scale.at_zero), 0.0), 1.0)
+
+
+def in_scope(rule: Rule, has_baseline: bool) -> bool:
+    """Return whether a rule speaks in this run."""
+    return rule.scope == "always" or (rule.scope == "with_baseline") == has_baseline
+
+
+def conditions(rule: Rule) -> Iterable[Threshold]:
+    """Yield every threshold of a rule."""
+    for condition in (*rule.when, *rule.unless):
+        yield from condition.options if isinstance(condition, AnyOf) else (condition,)

@@ -1,0 +1,89 @@
+"""Demonstrations in the notation of `suites.tiny`: what the base reads, and what an annotator who slips would write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from entropydx.suites.tiny import (
+    MODULUS,
+    OPERATORS,
+    Chain,
+    draw_chain,
+    draw_level,
+    write_direct,
+    write_equations,
+    write_reductions,
+    write_values,
+)
+from entropydx.types import Difficulty, Domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How demonstrations are written."""
+
+    equations: float = 0.38
+    values: float = 0.30
+    reductions: float = 0.30
+    direct: float = 0.02
+    """Shares of the three forms and of answers without computation; they sum to 1."""
+    swap: float = 0.25
+    """Probability that an equation exchanges the operands of a commutative step."""
+    slip: float = 0.0
+    """Probability that a step is written with a wrong result; the rest follows from the wrong result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstration:
+    """A prompt and a completion, both without the stop token."""
+
+    prompt: str
+    completion: str
+
+
+SLIPS = (1, -1, 10, -10, 9, -9, 11, -11, 2, -2, 20, -20)
+"""A wrong digit or a forgotten carry, modulo 100."""
+
+
+def run_with_slips(chain: Chain, slip: float, rng: np.random.Generator) -> list[int]:
+    """Return the running values of a calculator that slips with probability `slip` at each step."""
+    a, values = chain.start, []
+    for op, b in chain.steps:
+        a = OPERATORS[op](a, b)
+        if slip and rng.random() < slip:
+            a = (a + SLIPS[rng.integers(len(SLIPS))]) % MODULUS
+        values.append(a)
+    return values
+
+
+def write(chain: Chain, style: Style, rng: np.random.Generator) -> str:
+    """Write a solution of `chain` in a form drawn by `style`."""
+    values = run_with_slips(chain, style.slip, rng)
+    shares = (style.equations, style.values, style.reductions, style.direct)
+    form = rng.choice(4, p=shares)
+    if form == 0:
+        return write_equations(chain, values, tuple(rng.random(len(values)) < style.swap))
+    return (write_values(values), write_reductions(chain, values), write_direct(values))[form - 1]
+
+
+def draw_problem(rng: np.random.Generator, domains: tuple[Domain, ...], product_share: float) -> Chain:
+    """Draw a training problem: any level, its products thinned out to `product_share` of the chains that have one."""
+    domain = domains[rng.integers(len(domains))]
+    level = get_args(Difficulty)[rng.integers(3)]
+    chain = draw_level(rng, domain, level, int(rng.integers(6)))
+    has_product = any(op in "*@" for op, _ in chain.steps)
+    if has_product and rng.random() >= product_share:
+        return draw_chain(rng, domain, len(chain.steps), 0)
+    return chain
+
+
+def demonstrations(
+    n: int, style: Style, seed: int, domains: tuple[Domain, ...] = ("in", "out"), product_share: float = 1.0
+) -> list[Demonstration]:
+    """Return `n` demonstrations, fixed by `seed`."""
+    rng = np.random.default_rng((seed, 0xDE))
+    chains = (draw_problem(rng, domains, product_share) for _ in range(n))
+    return [Demonstration(prompt=chain.text, completion=write(chain, style, rng)) for chain in chains]

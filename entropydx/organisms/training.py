@@ -1,0 +1,158 @@
+"""The two trainers of TRL as the recipes use them: GRPO and SFT, on one CPU device in float32, fixed by a seed."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from typing import Any, cast
+
+from datasets import Dataset
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback, set_seed
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
+from entropydx.organisms.corpus import Demonstration
+from entropydx.organisms.language import MAX_POSITIONS
+from entropydx.protocols import Progress
+from entropydx.suites.tiny import EXTRACT
+from entropydx.types import Prompt
+
+MAX_COMPLETION = 48
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RLDose:
+    """How hard GRPO pushes."""
+
+    steps: int
+    learning_rate: float
+    beta: float
+    """Weight of the KL penalty to the model that training starts from; 0 is none."""
+    prompts_per_step: int = 64
+    group_size: int = 8
+    epsilon: float = 0.2
+    iterations: int = 1
+    """Updates on each batch of rollouts; with one, the clip never binds (papers.md §2.9)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SFTDose:
+    """How long SFT lasts."""
+
+    steps: int
+    learning_rate: float
+    batch_size: int = 128
+
+
+class _Report(TrainerCallback):  # type: ignore[misc]
+    """Passes the trainer's steps on to a `Progress`."""
+
+    def __init__(self, progress: Progress, stage: str, keys: tuple[str, ...]) -> None:
+        self.progress, self.stage, self.keys, self.note = progress, stage, keys, ""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress.start(self.stage, state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+        self.note = " ".join(f"{key} {float(logs[key]):.4g}" for key in self.keys if key in logs)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress.advance(1, self.note)
+
+
+def reward_right_answer(completions: list[str], answer: list[str], **_: Any) -> list[float]:
+    """Return 1.0 where the last answer written is the gold answer, else 0.0."""
+    found = ([*re.findall(EXTRACT, text)] or [None] for text in completions)
+    return [float(answers[-1] == gold) for answers, gold in zip(found, answer, strict=True)]
+
+
+def _common(folder: str, steps: int, learning_rate: float, seed: int) -> dict[str, Any]:
+    return {
+        "output_dir": folder,
+        "max_steps": steps,
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "constant",
+        "seed": seed,
+        "data_seed": seed,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+
+
+def run_grpo(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    items: list[Prompt],
+    dose: RLDose,
+    seed: int,
+    progress: Progress,
+) -> LlamaForCausalLM:
+    """Train with `trl.GRPOTrainer` (group-normalised advantage, token ratio clipped at `epsilon`); return the model."""
+    set_seed(seed)
+    rows = Dataset.from_list([{"prompt": item.prompt, "answer": item.answer} for item in items])
+    with tempfile.TemporaryDirectory() as folder:
+        config = GRPOConfig(
+            **_common(folder, dose.steps, dose.learning_rate, seed),
+            per_device_train_batch_size=dose.prompts_per_step * dose.group_size,
+            num_generations=dose.group_size,
+            num_iterations=dose.iterations,
+            max_completion_length=MAX_COMPLETION,
+            beta=dose.beta,
+            epsilon=dose.epsilon,
+            temperature=1.0,
+        )
+        trainer = GRPOTrainer(
+            model=model,
+            processing_class=tokenizer,
+            reward_funcs=reward_right_answer,
+            train_dataset=rows,
+            args=config,
+            callbacks=[_Report(progress, "grpo", ("reward", "entropy", "kl"))],
+        )
+        _silence(trainer)
+        trainer.train()
+        return cast("LlamaForCausalLM", trainer.model)
+
+
+def run_sft(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    demos: list[Demonstration],
+    dose: SFTDose,
+    seed: int,
+    progress: Progress,
+) -> LlamaForCausalLM:
+    """Train with `trl.SFTTrainer` on the completions alone; return the model."""
+    set_seed(seed)
+    rows = Dataset.from_list([{"prompt": d.prompt, "completion": d.completion} for d in demos])
+    with tempfile.TemporaryDirectory() as folder:
+        config = SFTConfig(
+            **_common(folder, dose.steps, dose.learning_rate, seed),
+            per_device_train_batch_size=dose.batch_size,
+            completion_only_loss=True,
+            max_length=MAX_POSITIONS,
+        )
+        trainer = SFTTrainer(
+            model=model,
+            processing_class=tokenizer,
+            train_dataset=rows,
+            args=config,
+            callbacks=[_Report(progress, "sft", ("loss",))],
+        )
+        _silence(trainer)
+        trainer.train()
+        return cast("LlamaForCausalLM", trainer.model)
+
+
+def _silence(trainer: Any) -> None:
+    """Take away the trainer's printing callbacks: progress goes to the caller alone."""
+    from transformers import PrinterCallback, ProgressCallback  # noqa: PLC0415
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)

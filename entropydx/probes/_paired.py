@@ -1,0 +1,70 @@
+"""Checkpoint and baseline lined up prompt by prompt: what every probe starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from entropydx.stats import Population, Statistic
+from entropydx.types import Group, Interval, Measurement, Missing, Samples
+
+Build = Callable[[tuple[Group, ...]], Statistic]
+"""Makes a statistic from the groups of one stratum, in prompt order."""
+
+NO_BASELINE = "no baseline was given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """The groups of one stratum, and the baseline's groups of the same prompts in the same order."""
+
+    suffix: str
+    """"" for all prompts, else `@stratum`."""
+    groups: tuple[Group, ...]
+    baseline: tuple[Group, ...] | None
+    population: Population
+
+    def estimate(
+        self,
+        name: str,
+        unit: str,
+        build: Build,
+        *,
+        bounds: Interval | None = None,
+        n: int | None = None,
+        note: str | None = None,
+    ) -> Measurement:
+        """Estimate `build(groups)`, and its paired change when there is a baseline."""
+        base = None if self.baseline is None else build(self.baseline)
+        return self.population.estimate(
+            name + self.suffix, unit, build(self.groups), base, bounds=bounds, n=n, note=note
+        )
+
+    def ratio(self, name: str, build: Build) -> Measurement:
+        """Estimate `build(groups) / build(baseline)`; missing when there is no baseline."""
+        if self.baseline is None:
+            return Missing(name=name + self.suffix, reason=NO_BASELINE)
+        return self.population.ratio(name + self.suffix, build(self.groups), build(self.baseline))
+
+
+def strata(samples: Samples, baseline: Samples | None, seed: int = 0) -> Iterator[Paired]:
+    """Yield all prompts first (suffix ""), then every stratum that has a prompt.
+
+    With a baseline only the prompts that both have are kept, so that every change is paired.
+    """
+    if baseline is None:
+        for suffix, groups in samples.strata():
+            yield Paired(
+                suffix=suffix, groups=groups, baseline=None, population=Population(n_prompts=len(groups), seed=seed)
+            )
+        return
+    theirs = {g.prompt.id: g for g in baseline.groups}
+    same = samples.checkpoint.fingerprint == baseline.checkpoint.fingerprint and samples.params == baseline.params
+    for suffix, groups in samples.strata():
+        common = tuple(g for g in groups if g.prompt.id in theirs)
+        yield Paired(
+            suffix=suffix,
+            groups=common,
+            baseline=tuple(theirs[g.prompt.id] for g in common),
+            population=Population(n_prompts=len(common), seed=seed, same=same),
+        )
