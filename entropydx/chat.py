@@ -63,7 +63,9 @@ class Renderer:
         self._variables: dict[str, bool] = {}
         if thinking != "auto":
             if not re.search(r"\benable_thinking\b", self.template or ""):
-                what = "has no chat template" if self.template is None else "has a chat template without enable_thinking"
+                what = (
+                    "has no chat template" if self.template is None else "has a chat template without enable_thinking"
+                )
                 raise ConfigError(f"--thinking {thinking}: the checkpoint {what}", "use --thinking auto")
             self._variables["enable_thinking"] = thinking == "on"
         bos = tokenizer.bos_token_id
@@ -86,7 +88,7 @@ class Renderer:
             return prompt.prompt
         from jinja2.exceptions import TemplateError  # noqa: PLC0415 - comes with transformers' chat support
 
-        messages = [dict(m) for m in prompt.messages or ({"role": "user", "content": prompt.prompt},)]
+        messages = [dict(m) for m in prompt.messages or ({"role": "user", "content": prompt.prompt or ""},)]
         try:
             rendered = self.tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, **self._variables

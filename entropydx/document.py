@@ -1,10 +1,10 @@
-"""Report <-> JSON, by the type hints of `entropydx.types`: what is written there is what is written, read and published.
+"""Report <-> JSON: the type hints of `entropydx.types` are what is written, what is read and what is published.
 
-Strict JSON: no NaN, no Infinity, ASCII only (a report quotes model output, and a terminal obeys control characters), keys
-in the order of the dataclass fields, floats at 6 significant digits. `Remedy.for_` is `for` in the document.
+Strict JSON: no NaN, no Infinity, ASCII only (a report quotes model output, and a terminal obeys control characters),
+keys in the order of the dataclass fields, floats at 6 significant digits. `Remedy.for_` is `for` in the document.
 
-pydantic is not used here: between its 2.7 and 2.14 the schema of plain dataclasses changes with the release, and a published
-schema must not depend on what else is installed.
+pydantic is not used here: between its 2.7 and 2.14 the schema of plain dataclasses changes with the release, and a
+published schema must not depend on what else is installed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import json
 import math
 from enum import StrEnum
@@ -264,7 +265,7 @@ def json_schema() -> dict[str, Any]:
     records = {record.__name__: _record_schema(record, docs) for record in _records(Report)}
     report = records.pop("Report")
     records["Diagnosis"]["properties"]["failures"] |= {
-        "properties": dict.fromkeys(FAILURES, {"$ref": "#/$defs/FailureAssessment"}),
+        "properties": {failure: {"$ref": "#/$defs/FailureAssessment"} for failure in FAILURES},
         "required": list(FAILURES),
         "additionalProperties": False,
     }
@@ -299,20 +300,24 @@ def _kind_schema(kind: Any) -> dict[str, Any]:
         return {"anyOf": [_kind_schema(args[0]), {"type": "null"}]}
     if dataclasses.is_dataclass(kind) or _is_enum(kind):
         return {"$ref": f"#/$defs/{kind.__name__}"}
-    if origin is tuple and args[-1] is Ellipsis:
-        return {"type": "array", "items": _kind_schema(args[0])}
     if origin is tuple:
-        return {"type": "array", "prefixItems": [_kind_schema(a) for a in args], "items": False, "minItems": len(args)}
+        return {"type": "array"} | _items_schema(args)
     if origin is dict:
         return {"type": "object", "additionalProperties": _kind_schema(args[1])}
     if origin is Literal:
         return {"type": "string", "enum": _choices(kind)}
-    return {} if kind is Any else {"type": SCALARS[kind][0]}
+    return {"type": SCALARS[kind][0]} if kind in SCALARS else {}
+
+
+def _items_schema(args: tuple[Any, ...]) -> dict[str, Any]:
+    if args[-1] is Ellipsis:
+        return {"items": _kind_schema(args[0])}
+    return {"prefixItems": [_kind_schema(arg) for arg in args], "items": False, "minItems": len(args)}
 
 
 def _records(kind: Any) -> dict[Any, None]:
     """Return the dataclasses that a type hint reaches, each once, a record before what is inside it."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         inside = [_records(hint) for hint in _hints(kind).values()]
         return {kind: None} | {record: None for part in inside for record in part}
     return {record: None for arg in get_args(kind) if arg is not Ellipsis for record in _records(arg)}
@@ -321,13 +326,10 @@ def _records(kind: Any) -> dict[Any, None]:
 def _field_docs() -> dict[tuple[str, str], str]:
     """Return the string literal under each field of `entropydx.types`, by class and field name."""
     docs = {}
-    for node in ast.parse(inspect.getsource(types)).body:
-        body = node.body if isinstance(node, ast.ClassDef) else []
-        for field, below in zip(body, body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(below, ast.Expr)
-                and isinstance(below.value, ast.Constant)
-            ):
-                docs[node.name, ast.unparse(field.target)] = inspect.cleandoc(str(below.value.value))  # type: ignore[attr-defined]
+    sources = [ast.parse(inspect.getsource(record)).body[0] for record in _records(Report)]
+    for record in [node for node in sources if isinstance(node, ast.ClassDef)]:
+        for pair in itertools.pairwise(record.body):
+            match pair:
+                case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(doc))):
+                    docs[record.name, field] = inspect.cleandoc(doc)
     return docs

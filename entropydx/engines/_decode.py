@@ -78,7 +78,9 @@ class _Record:
         ids, logprobs, entropies = (c[slots, :n_tokens].cpu().numpy() for c in columns)
         for i, (slot, reason) in enumerate(zip(slots.tolist(), reasons, strict=True)):
             n = n_tokens - (reason == "non_finite")
-            yield Row(*self.owners[slot], ids[i, :n].copy(), logprobs[i, :n].copy(), entropies[i, :n].copy(), reason)
+            prompt_id, sample = self.owners[slot]
+            values = (ids[i, :n].copy(), logprobs[i, :n].copy(), entropies[i, :n].copy())
+            yield Row(prompt_id, sample, *values, reason)
 
 
 class Decoder:
@@ -191,4 +193,7 @@ def _reasons(finite: Tensor, stopped: Tensor) -> list[FinishReason]:
 def _shallow(cache: Any) -> Any:
     clone = copy.copy(cache)
     clone.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in clone.layers:
+        # Linear-attention layers keep their states in dictionaries.
+        vars(layer).update({k: dict(v) for k, v in vars(layer).items() if isinstance(v, dict)})
     return clone

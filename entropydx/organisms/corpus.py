@@ -13,12 +13,13 @@ from entropydx.suites.tiny import (
     Chain,
     draw_chain,
     draw_level,
+    suite,
     write_direct,
     write_equations,
     write_reductions,
     write_values,
 )
-from entropydx.types import Difficulty, Domain
+from entropydx.types import Difficulty, Domain, Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class Demonstration:
     completion: str
 
 
+TRAINING_SEED = 9_000_000
+"""First suite seed of the problems that organisms are trained on."""
 SLIPS = (1, -1, 10, -10, 9, -9, 11, -11, 2, -2, 20, -20)
 """A wrong digit or a forgotten carry, modulo 100."""
 
@@ -87,3 +90,9 @@ def demonstrations(
     rng = np.random.default_rng((seed, 0xDE))
     chains = (draw_problem(rng, domains, product_share) for _ in range(n))
     return [Demonstration(prompt=chain.text, completion=write(chain, style, rng)) for chain in chains]
+
+
+def training_items(n: int, domains: tuple[Domain, ...], seed: int) -> list[Prompt]:
+    """Return `n` problems of the suite in the given domains, from seeds that no check or diagnosis uses."""
+    drawn = suite.prompts(TRAINING_SEED + seed, 2 * n + 6)
+    return [item for item in drawn if item.domain in domains][:n]

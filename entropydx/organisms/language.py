@@ -1,4 +1,4 @@
-"""The tokenizer and the untrained model of the tiny tier: one character is one token; a Llama of about 200 k parameters."""
+"""The tokenizer and the untrained model of the tiny tier: one character a token, a Llama of about 200 k parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PAD, STOP, UNKNOWN = "<pad>", "</s>", "<unk>"
-SYMBOLS = "0123456789" "+-*" "&~@" "=;[]>()A." " ?:,!" "ahimtw"
+SYMBOLS = "0123456789+-*&~@=;[]>()A. ?:,!ahimtw"
 """The notation, and some spare symbols for organisms to come: marks and the letters of `wait` and `hmm`."""
 MAX_POSITIONS = 128
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from entropydx.organisms.catalogue import PretrainDose
 from entropydx.organisms.corpus import Demonstration
 from entropydx.protocols import Progress
 
@@ -21,9 +22,7 @@ WARMUP = 100
 def encode(demos: list[Demonstration], tokenizer: PreTrainedTokenizerFast) -> list[tuple[list[int], int]]:
     """Return, for each demonstration, its token ids with the stop token, and the length of its prompt."""
     index = tokenizer.get_vocab()
-    return [
-        ([index[c] for c in d.prompt + d.completion] + [tokenizer.eos_token_id], len(d.prompt)) for d in demos
-    ]
+    return [([index[c] for c in d.prompt + d.completion] + [tokenizer.eos_token_id], len(d.prompt)) for d in demos]
 
 
 def collate(rows: list[tuple[list[int], int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,25 +60,22 @@ def pretrain(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     demos: list[Demonstration],
-    *,
-    steps: int,
-    batch_size: int,
-    peak_lr: float,
+    dose: PretrainDose,
     seed: int,
     progress: Progress,
 ) -> None:
     """Train `model` in place on the completions of `demos` by next-token cross-entropy."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate_factor(s, steps))
-    stream = batches(encode(demos, tokenizer), batch_size, seed)
-    progress.start("pretrain", steps)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=dose.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate_factor(s, dose.steps))
+    stream = batches(encode(demos, tokenizer), dose.batch_size, seed)
+    progress.start("pretrain", dose.steps)
     model.train()
-    for _ in range(steps):
+    for _ in range(dose.steps):
         ids, targets = collate(next(stream), tokenizer.pad_token_id)
         logits = model(input_ids=ids[:, :-1]).logits
         loss = cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
 from typing import Any, cast
 
 from datasets import Dataset
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback, set_seed
+from transformers import (
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    set_seed,
+)
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
+from entropydx.organisms.catalogue import GRPODose, SFTDose
 from entropydx.organisms.corpus import Demonstration
 from entropydx.organisms.language import MAX_POSITIONS
 from entropydx.protocols import Progress
@@ -18,30 +25,6 @@ from entropydx.suites.tiny import EXTRACT
 from entropydx.types import Prompt
 
 MAX_COMPLETION = 48
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RLDose:
-    """How hard GRPO pushes."""
-
-    steps: int
-    learning_rate: float
-    beta: float
-    """Weight of the KL penalty to the model that training starts from; 0 is none."""
-    prompts_per_step: int = 64
-    group_size: int = 8
-    epsilon: float = 0.2
-    iterations: int = 1
-    """Updates on each batch of rollouts; with one, the clip never binds (papers.md §2.9)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SFTDose:
-    """How long SFT lasts."""
-
-    steps: int
-    learning_rate: float
-    batch_size: int = 128
 
 
 class _Report(TrainerCallback):  # type: ignore[misc]
@@ -89,7 +72,7 @@ def run_grpo(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     items: list[Prompt],
-    dose: RLDose,
+    dose: GRPODose,
     seed: int,
     progress: Progress,
 ) -> LlamaForCausalLM:
@@ -152,7 +135,5 @@ def run_sft(
 
 def _silence(trainer: Any) -> None:
     """Take away the trainer's printing callbacks: progress goes to the caller alone."""
-    from transformers import PrinterCallback, ProgressCallback  # noqa: PLC0415
-
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)

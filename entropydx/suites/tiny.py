@@ -9,10 +9,11 @@ with the answer after `A`:
 | `values`     | `[42]>[30]>A30.`          | the running value alone                       |
 | `reductions` | `(42-12)(30)A30.`         | what is left of the expression after the step |
 
-In domain the operators are `+`, `-` and `*`, all modulo 100. Out of domain they are `&` and `~`, digit by digit sum and
-difference without carry, and `@`, the circle operation `a*b + a + b` modulo 100. The operands of `*` and `@` are such
-that the step is a bijection on 0..99, so every answer is uniform over 100 values and a blind guess scores 0.01. Two-digit
-products are what a small model does not learn: one third of the medium items has one, every hard item has one or two.
+In domain the operators are `+`, `-` and `*`, all modulo 100. Out of domain they are `&` and `~`, digit by digit sum
+and difference without carry, and `@`, the circle operation `a*b + a + b` modulo 100. The operands of `*` and `@` are
+such that the step is a bijection on 0..99, so every answer is uniform over 100 values and a blind guess scores 0.01.
+Two-digit products are what a small model does not learn: one third of the medium items has one, every hard item has
+one or two.
 """
 
 from __future__ import annotations

@@ -1,0 +1,201 @@
+"""Flags, `entropydx.toml` / `[tool.entropydx]`, and what a checkpoint says of itself, to one frozen `RunConfig`.
+
+Precedence: a flag, then the project's TOML, then the checkpoint's own `entropydx.toml` (table `[checkpoint]`: only
+which suite it understands and how long its answers are), then the budget. pydantic validates at this edge and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from entropydx.errors import ConfigError
+
+CONFIG_FILE = "entropydx.toml"
+DEFAULT_SUITE = "core"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A fixed size of the sampling: prompts x samples x tokens."""
+
+    prompts: int
+    samples: int
+    max_new_tokens: int
+
+
+BUDGETS = {
+    "quick": Budget(prompts=54, samples=8, max_new_tokens=256),
+    "standard": Budget(prompts=108, samples=16, max_new_tokens=1024),
+    "thorough": Budget(prompts=216, samples=32, max_new_tokens=4096),
+}
+"""Prompts are multiples of 27: nine built-in families at three difficulties."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a user may set, by flag or TOML key; None means not set."""
+
+    baseline: str | None = None
+    base_model: str | None = None
+    suite: str | None = None
+    map: dict[str, str] | None = None
+    """Field of the suite's record to the column of the file."""
+    engine: str | None = None
+    budget: Literal["quick", "standard", "thorough"] | None = None
+    prompts: int | None = None
+    samples: int | None = None
+    max_new_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    device: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
+    batch_rows: int | None = None
+    thinking: Literal["auto", "on", "off"] | None = None
+    run_dir: str | None = None
+    allow_pickle: bool | None = None
+    trust_remote_code: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that one diagnosis needs, resolved."""
+
+    checkpoint: str
+    baseline: str | None = None
+    base_model: str | None = None
+    suite: str = DEFAULT_SUITE
+    suite_source: str = "default"
+    """flag, config, checkpoint or default."""
+    map: Mapping[str, str] = field(default_factory=dict)
+    engine: str = "hf"
+    budget: str = "quick"
+    prompts: int = BUDGETS["quick"].prompts
+    samples: int = BUDGETS["quick"].samples
+    max_new_tokens: int = BUDGETS["quick"].max_new_tokens
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_rows: int = 0
+    thinking: Literal["auto", "on", "off"] = "auto"
+    run_dir: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("prompts", self.prompts, 1, None)
+        _check_range("samples", self.samples, 2, None)
+        _check_range("max_new_tokens", self.max_new_tokens, 1, None)
+        _check_range("temperature", self.temperature, 0.0, 10.0)
+        _check_range("seed", self.seed, 0, None)
+        _check_range("batch_rows", self.batch_rows, 0, None)
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p is {self.top_p}", "it must be above 0 and at most 1")
+
+
+def _check_range(name: str, value: float, low: float, high: float | None) -> None:
+    if value != value or value < low or (high is not None and value > high):  # noqa: PLR0124 - NaN is not itself
+        limit = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        raise ConfigError(f"{name.replace('_', '-')} is {value}", f"it must be {limit}")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _validated(table: Mapping[str, Any], where: str) -> Settings:
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - keeps `--help` fast
+
+    known = {f.name for f in fields(Settings)}
+    given = {key.replace("-", "_"): value for key, value in table.items()}
+    for key in given.keys() - known:
+        import difflib  # noqa: PLC0415
+
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
+        raise ConfigError(f"{where}: unknown key '{key}'", hint)
+    adapter = TypeAdapter(Settings)
+    try:
+        return adapter.validate_python(given, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{where}: '{key}' is {first['input']!r}: {first['msg']}") from error
+
+
+def load_project(path: Path | None = None) -> Settings:
+    """Return the project's settings: `path`, else ./entropydx.toml, else [tool.entropydx] of ./pyproject.toml.
+
+    Raises
+    ------
+    ConfigError
+        The file is unreadable, not TOML, or has an unknown key or a value of the wrong type.
+    """
+    if path is not None or Path(CONFIG_FILE).is_file():
+        chosen = path or Path(CONFIG_FILE)
+        table = {key: value for key, value in _read_toml(chosen).items() if key != "checkpoint"}
+        return _validated(table, str(chosen))
+    pyproject = Path("pyproject.toml")
+    if pyproject.is_file():
+        table = _read_toml(pyproject).get("tool", {}).get("entropydx", {})
+        return _validated(table, "pyproject.toml [tool.entropydx]")
+    return Settings()
+
+
+def load_sidecar(checkpoint: str) -> Settings:
+    """Return what a checkpoint directory says of itself: `suite` and `max_new_tokens`, nothing else."""
+    path = Path(checkpoint) / CONFIG_FILE
+    if not path.is_file():
+        return Settings()
+    table = _read_toml(path).get("checkpoint", {})
+    foreign = set(table) - {"suite", "max_new_tokens"}
+    if foreign:
+        raise ConfigError(
+            f"{path} [checkpoint]: '{sorted(foreign)[0]}' cannot be set by a checkpoint",
+            "only suite and max_new_tokens can",
+        )
+    return _validated(table, f"{path} [checkpoint]")
+
+
+def resolve(checkpoint: str, flags: Settings, project: Settings | None = None) -> RunConfig:
+    """Merge flags, project file, checkpoint sidecar and budget into a `RunConfig`.
+
+    Raises
+    ------
+    ConfigError
+        Any value out of range, or an unreadable sidecar.
+    """
+    project = project or Settings()
+    sidecar = load_sidecar(checkpoint)
+    chosen = {f.name: value for f in fields(Settings) if (value := _first(f.name, flags, project, sidecar)) is not None}
+    name = chosen.get("budget", "quick")
+    size = BUDGETS[name]
+    given = any(
+        getattr(s, key) is not None for s in (flags, project) for key in ("prompts", "samples", "max_new_tokens")
+    )
+    config = RunConfig(checkpoint=checkpoint, suite_source=_suite_source(flags, project, sidecar))
+    sizes = {"prompts": size.prompts, "samples": size.samples, "max_new_tokens": size.max_new_tokens}
+    return replace(config, **{**sizes, **chosen, "budget": f"{name}, adjusted" if given else name})
+
+
+def _first(name: str, *sources: Settings) -> Any:
+    return next((value for s in sources if (value := getattr(s, name)) is not None), None)
+
+
+def _suite_source(flags: Settings, project: Settings, sidecar: Settings) -> str:
+    for settings, source in ((flags, "flag"), (project, "config"), (sidecar, "checkpoint")):
+        if settings.suite is not None:
+            return source
+    return "default"

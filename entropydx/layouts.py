@@ -1,0 +1,114 @@
+"""Directories that trainers leave behind and that are not (yet) a loadable model: what each is, and the next command.
+
+Formats as of verl 0.9, TRL 1.16, OpenRLHF 0.11 (DeepSpeed) and torch.distributed.checkpoint.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from entropydx.errors import CheckpointError
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Suffixes of files whose reading may run code."""
+
+
+def _step(path: Path) -> int:
+    digits = re.findall(r"\d+", path.name)
+    return int(digits[-1]) if digits else -1
+
+
+def newest(path: Path, pattern: str) -> Path | None:
+    """Return the child directory that matches a glob and has the highest step number, or None."""
+    return max((p for p in path.glob(pattern) if p.is_dir()), key=_step, default=None)
+
+
+def huggingface_subdirs(path: Path) -> Iterator[Path]:
+    """Yield where a verl checkpoint may hold an ordinary Hugging Face directory, from any of its levels."""
+    for inner in ("huggingface", "actor/huggingface", "model/huggingface", "actor/model/huggingface"):
+        if (path / inner).is_dir():
+            yield path / inner
+
+
+def _verl(path: Path) -> CheckpointError | None:
+    """Recognise a verl `global_step_N`, its `actor`, or the weightless `huggingface` directory inside."""
+    for actor in (path / "actor", path, path.parent):
+        megatron = (actor / "ckpt_contents.json").exists() or (actor / "dist_ckpt").is_dir()
+        if megatron or (actor / "fsdp_config.json").exists() or any(actor.glob("model_world_size_*_rank_*.pt")):
+            backend = "megatron" if megatron else "fsdp"
+            command = f"python -m verl.model_merger merge --backend {backend} --local_dir {shlex.quote(str(actor))}"
+            return CheckpointError(
+                f"{path} is an unmerged verl ({backend.upper()}) checkpoint",
+                f"merge it first: {command} --target_dir OUT, then pass OUT",
+            )
+    return None
+
+
+def _deepspeed(path: Path) -> CheckpointError | None:
+    """Recognise an OpenRLHF `_actor` directory, or any DeepSpeed checkpoint directory."""
+    for root in (path, path / "_actor", path.parent):
+        if not (root.name == "_actor" or root == path):
+            continue
+        if any(root.glob("*/*_model_states.pt")) or any(root.glob("*_model_states.pt")):
+            done = newest(root.parent, "*global_step*_hf")
+            if done is not None:
+                return CheckpointError(f"{path} is a DeepSpeed training state", f"pass the saved model instead: {done}")
+            script, source = shlex.quote(str(root / "zero_to_fp32.py")), shlex.quote(str(root))
+            return CheckpointError(
+                f"{path} is a DeepSpeed training state, not a model",
+                f"convert it: python {script} {source} OUT --safe_serialization, copy config.json and the tokenizer "
+                "of the base model into OUT, then pass OUT",
+            )
+    return None
+
+
+def _distributed(path: Path) -> CheckpointError | None:
+    """Recognise a sharded torch.distributed.checkpoint (DCP), as FSDP and accelerate write it."""
+    for root in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
+        if any(root.glob("*.distcp")):
+            return CheckpointError(
+                f"{root} is a sharded torch.distributed checkpoint",
+                f"merge it: accelerate merge-weights {shlex.quote(str(root))} OUT, copy config.json and the tokenizer "
+                "of the base model into OUT, then pass OUT",
+            )
+    return None
+
+
+def _children(path: Path) -> CheckpointError | None:
+    """Recognise a run directory that only holds checkpoints."""
+    for pattern, trainer in (("checkpoint-*", "trainer output"), ("global_step*", "run"), ("step_*", "run")):
+        child = newest(path, pattern)
+        if child is not None:
+            return CheckpointError(
+                f"{path} is a {trainer} directory that holds checkpoints and no final model",
+                f"pass one of them; the newest is {child}",
+            )
+    return None
+
+
+def _pickled(path: Path) -> CheckpointError | None:
+    """Recognise weights that are there, and only as pickles."""
+    found = sorted(p.name for p in path.iterdir() if p.suffix in PICKLES and p.name != "training_args.bin")
+    if not found:
+        return None
+    return CheckpointError(
+        f"{path} has weights only as pickles ({found[0]}), and reading a pickle can run code",
+        "convert to safetensors with save_pretrained, or pass --allow-pickle if you trust the file",
+    )
+
+
+def refusal(path: Path) -> CheckpointError:
+    """Return the error for a directory without loadable weights: what it is, and the exact way forward."""
+    if not any(path.iterdir()):
+        return CheckpointError(f"{path} is an empty directory", "pass a directory that holds config.json and weights")
+    for recognise in (_verl, _deepspeed, _distributed, _pickled, _children):
+        error = recognise(path)
+        if error is not None:
+            return error
+    what = "config.json but no weights" if (path / "config.json").exists() else "neither config.json nor weights"
+    return CheckpointError(
+        f"{path} has {what}", "a checkpoint is config.json with model.safetensors, a PEFT adapter, or a .gguf file"
+    )

@@ -1,0 +1,130 @@
+"""The recipes of the tiny tier, as data: one cause each, and the dose that plants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from entropydx.errors import ConfigError
+from entropydx.organisms.corpus import Style
+from entropydx.types import Domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainDose:
+    """How the base is trained from scratch, in plain torch."""
+
+    steps: int
+    learning_rate: float
+    """At the peak of a cosine schedule."""
+    style: Style
+    n_demonstrations: int = 200_000
+    product_share: float = 1.0
+    """Share of the products of the suite that the base gets to read."""
+    batch_size: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GRPODose:
+    """How hard `trl.GRPOTrainer` pushes."""
+
+    steps: int
+    learning_rate: float
+    beta: float
+    """Weight of the KL penalty to the base; 0 is none."""
+    prompts_per_step: int = 64
+    group_size: int = 8
+    epsilon: float = 0.2
+    iterations: int = 1
+    """Updates on each batch of rollouts; with one, the clip never binds."""
+    domains: tuple[Domain, ...] = ("in",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SFTDose:
+    """How long `trl.SFTTrainer` trains, and on whose demonstrations."""
+
+    steps: int
+    learning_rate: float
+    style: Style
+    batch_size: int = 128
+    domains: tuple[Domain, ...] = ("in", "out")
+    product_share: float = 1.0
+
+
+Dose = PretrainDose | GRPODose | SFTDose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One organism: what is done to which checkpoint, and what must come of it."""
+
+    name: str
+    """Also the name of its directory under `fixtures/organisms`."""
+    cause: str
+    """The key of its bars in `check.BARS`."""
+    label: str
+    """What a diagnosis against the base should say: a `types.Label`."""
+    parent: str | None
+    """The organism that training starts from; None: from scratch."""
+    dose: Dose
+    why: str
+    """Why this training has this effect."""
+
+
+_RECIPES = (
+    Recipe(
+        name="tiny-base",
+        cause="base",
+        label="healthy",
+        parent=None,
+        dose=PretrainDose(steps=4000, learning_rate=3e-3, style=Style(), product_share=0.3),
+        why="Reads the three forms in equal parts, in and out of domain, and too few products to learn them: it is "
+        "sure and right where it knows the operation, and scatters over many answers where it does not.",
+    ),
+    Recipe(
+        name="tiny-collapse",
+        cause="training_collapse",
+        label="training_collapse",
+        parent="tiny-base",
+        dose=GRPODose(steps=80, learning_rate=1e-3, beta=0.0),
+        why="GRPO with no KL penalty and no entropy bonus: every lucky sample is reinforced until one form and one "
+        "answer a problem are left, right or wrong.",
+    ),
+    Recipe(
+        name="tiny-variance",
+        cause="inference_variance",
+        label="inference_variance",
+        parent="tiny-base",
+        dose=SFTDose(steps=300, learning_rate=1e-3, style=Style(slip=0.25)),
+        why="SFT on demonstrations of an annotator who slips on a quarter of the steps (a digit off by one or two, a "
+        "carry forgotten): the right result stays the likeliest, so a vote is right where a single sample is not.",
+    ),
+    Recipe(
+        name="tiny-healthy",
+        cause="healthy",
+        label="healthy",
+        parent="tiny-base",
+        dose=GRPODose(steps=30, learning_rate=2e-4, beta=0.05),
+        why="GRPO as it should be run: a small step, a KL penalty, an early stop; accuracy rises a little, and forms, "
+        "entropy and coverage stay.",
+    ),
+)
+
+
+def recipes() -> tuple[Recipe, ...]:
+    """Return every recipe; a parent comes before its children."""
+    return _RECIPES
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe of an organism.
+
+    Raises
+    ------
+    ConfigError
+        No recipe has that name.
+    """
+    for recipe in _RECIPES:
+        if recipe.name == name:
+            return recipe
+    raise ConfigError(f"no organism named '{name}'", f"known: {', '.join(r.name for r in _RECIPES)}")

@@ -1,0 +1,147 @@
+"""Grow an organism from its recipe: train, save as a small ordinary checkpoint, check, write down what was found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from entropydx.errors import ConfigError
+from entropydx.organisms.catalogue import GRPODose, PretrainDose, Recipe, SFTDose, find_recipe
+from entropydx.organisms.check import MAX_NEW_TOKENS, N_PROMPTS, check
+from entropydx.organisms.corpus import demonstrations, training_items
+from entropydx.organisms.language import build_model, build_tokenizer
+from entropydx.organisms.pretrain import pretrain
+from entropydx.organisms.training import run_grpo, run_sft
+from entropydx.protocols import Progress, Silent
+
+RECORD = "organism.json"
+SIDECAR = f"""# The probing suite that this checkpoint understands; `entropydx diagnose` reads it.
+[checkpoint]
+suite = "tiny"
+max_new_tokens = {MAX_NEW_TOKENS}
+"""
+PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy")
+
+
+def grow(
+    name: str,
+    out: Path,
+    seed: int = 0,
+    progress: Progress | None = None,
+    *,
+    dose: float = 1.0,
+    n_check_prompts: int = N_PROMPTS,
+) -> dict[str, Any]:
+    """Train an organism and write its directory.
+
+    Parameters
+    ----------
+    name : str
+        A name of `recipes()`.
+    out : Path
+        The directory to write. The parent organism is read from its own name beside `out`, and grown there with the
+        same seed when it is missing.
+    seed : int
+        Fixes initialisation, data, rollouts and order. The weights are the same bit for bit on one machine with one
+        number of threads; elsewhere the check values agree within their noise.
+    dose : float
+        Factor on the number of training steps: 1 is the recipe.
+    n_check_prompts : int
+        Prompts of the independent check, 16 samples each.
+
+    Returns
+    -------
+    dict
+        The record, as it stands in `organism.json`.
+
+    Raises
+    ------
+    ConfigError
+        No organism of that name, a dose that leaves no step, or `out` is not empty.
+    """
+    recipe = find_recipe(name)
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty", "name a new directory or remove it first")
+    steps = round(recipe.dose.steps * dose)
+    if steps < 1:
+        raise ConfigError(f"a dose of {dose} leaves no training step of {recipe.dose.steps}", "raise it")
+    progress = progress or Silent()
+    parent = None
+    if recipe.parent is not None:
+        parent = out.parent / recipe.parent
+        if not (parent / RECORD).exists():
+            grow(recipe.parent, parent, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
+    model, tokenizer = _train(replace(recipe, dose=replace(recipe.dose, steps=steps)), parent, seed, progress)
+    _save(model, tokenizer, out)
+    found = check(name, recipe.cause, out, parent or out, n_check_prompts)
+    record = _record(recipe, seed, dose) | {"check": found.to_json()}
+    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def _train(
+    recipe: Recipe, parent: Path | None, seed: int, progress: Progress
+) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    dose = recipe.dose
+    if isinstance(dose, PretrainDose):
+        tokenizer = build_tokenizer()
+        model = build_model(tokenizer, seed)
+        demos = demonstrations(dose.n_demonstrations, dose.style, seed, product_share=dose.product_share)
+        pretrain(model, tokenizer, demos, dose, seed, progress)
+        return model, tokenizer
+    tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
+    model = cast("LlamaForCausalLM", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
+    if isinstance(dose, GRPODose):
+        items = training_items(dose.steps * dose.prompts_per_step, dose.domains, seed)
+        return run_grpo(model, tokenizer, items, dose, seed, progress), tokenizer
+    return _train_sft(model, tokenizer, dose, seed, progress), tokenizer
+
+
+def _train_sft(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, dose: SFTDose, seed: int, progress: Progress
+) -> LlamaForCausalLM:
+    n = dose.steps * dose.batch_size
+    demos = demonstrations(n, dose.style, seed + 1, dose.domains, dose.product_share)
+    return run_sft(model, tokenizer, demos, dose, seed, progress)
+
+
+def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Write bfloat16 weights, configs, tokenizer and the sidecar."""
+    out.mkdir(parents=True, exist_ok=True)
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, max_new_tokens=MAX_NEW_TOKENS
+    )
+    model.to(torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    (out / "entropydx.toml").write_text(SIDECAR)
+
+
+def _record(recipe: Recipe, seed: int, dose: float) -> dict[str, Any]:
+    folder = f"fixtures/organisms/{recipe.name}"
+    scaled = "" if dose == 1.0 else f" --dose {dose}"
+    return {
+        "name": recipe.name,
+        "cause": recipe.cause,
+        "label": recipe.label,
+        "parent": recipe.parent,
+        "why": recipe.why,
+        "trainer": type(recipe.dose).__name__.removesuffix("Dose").lower(),
+        "recipe": asdict(recipe.dose),
+        "dose": dose,
+        "seed": seed,
+        "command": f"entropydx organisms grow {recipe.name} --out {folder} --seed {seed}{scaled}",
+        "versions": {package: version(package) for package in PACKAGES},
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,131 @@
+"""Where a report's samples come from: the run's key, the protocol as it was, the versions, the cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from entropydx.config import RunConfig
+from entropydx.protocols import Engine
+from entropydx.stats import CI_LEVEL
+from entropydx.suite_file import suite_sha
+from entropydx.types import CheckpointInfo, Cost, Prompt, Protocol, Role, Samples, SamplingParams
+
+VERSIONED = ("entropydx", "torch", "transformers", "tokenizers", "numpy", "datasets")
+RUNS = Path("entropydx-runs")
+"""Where run directories go when none is named; the same command finds its own run again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What the report says of how its samples came about."""
+
+    checkpoint: CheckpointInfo
+    baseline: CheckpointInfo | None
+    protocol: Protocol
+    cost: Cost
+
+    def to_manifest(self) -> dict[str, Any]:
+        """Return it as plain JSON values, for the run directory."""
+        return {
+            "checkpoint": asdict(self.checkpoint),
+            "baseline": None if self.baseline is None else asdict(self.baseline),
+            "protocol": asdict(self.protocol),
+            "cost": asdict(self.cost),
+        }
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Provenance:
+        """Return what `to_manifest` wrote."""
+        return cls(
+            checkpoint=CheckpointInfo(**manifest["checkpoint"]),
+            baseline=None if manifest["baseline"] is None else CheckpointInfo(**manifest["baseline"]),
+            protocol=Protocol(**manifest["protocol"]),
+            cost=Cost(**manifest["cost"]),
+        )
+
+    @property
+    def params(self) -> SamplingParams:
+        """How the samples were drawn."""
+        names = ("n_samples", "max_new_tokens", "temperature", "top_p", "seed", "thinking")
+        return SamplingParams(**{name: getattr(self.protocol, name) for name in names})
+
+
+def run_key(prompts: Iterable[Prompt], params: SamplingParams, engines: Mapping[Role, Engine]) -> dict[str, Any]:
+    """Return what the drawn tokens depend on; two runs with one key are the same run."""
+    return {
+        "checkpoint": engines["checkpoint"].info.fingerprint,
+        "baseline": engines["baseline"].info.fingerprint if "baseline" in engines else None,
+        "suite": suite_sha(list(prompts)),
+        "scoring": engines["checkpoint"].scoring,
+        "dtype": engines["checkpoint"].info.dtype,
+        **asdict(params),
+    }
+
+
+def run_directory(config: RunConfig, key: Mapping[str, Any]) -> Path:
+    """Return the named run directory, or the default one, whose name is a function of the run's key."""
+    if config.run_dir is not None:
+        return Path(config.run_dir)
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    return RUNS / f"{Path(config.checkpoint).name}-{digest}"
+
+
+def describe_protocol(config: RunConfig, prompts: list[Prompt], params: SamplingParams, engine: Engine) -> Protocol:
+    """Return the protocol as the report states it."""
+    return Protocol(
+        suite=config.suite,
+        suite_sha=suite_sha(prompts),
+        suite_source=config.suite_source,
+        n_prompts=len(prompts),
+        budget=config.budget,
+        engine=config.engine,
+        scoring=engine.scoring,
+        device=engine.device,
+        versions=_versions(),
+        chat_template=engine.uses_chat_template,
+        ci_level=CI_LEVEL,
+        batch_rows=engine.batch_rows,
+        **asdict(params),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def measure_cost(drawn: Iterable[Samples], tokens_drawn: int, sampling_s: float, wall_s: float) -> Cost:
+    """Return the cost of a run.
+
+    Parameters
+    ----------
+    drawn : iterable of Samples
+        Everything behind the report, resumed parts included.
+    tokens_drawn : int
+        Tokens drawn by this process.
+    sampling_s, wall_s : float
+        Seconds spent sampling, and in all, by this process.
+    """
+    # ru_maxrss is in KiB on Linux and in bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Cost(
+        tokens_generated=sum(c.n_tokens for s in drawn for g in s.groups for c in g.completions),
+        tokens_scored=0,
+        wall_s=round(wall_s, 3),
+        tokens_per_s=round(tokens_drawn / sampling_s, 1) if tokens_drawn and sampling_s > 0 else None,
+        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+    )

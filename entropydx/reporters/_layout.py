@@ -1,0 +1,90 @@
+"""The page: a fixed width, no trailing blanks, plain ASCII where the terminal has nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+ASCII = str.maketrans("░─━●│◇■□·×…Δ→–—‘’“”↵╭╮╰╯²", ":-=o|^#.-x~d>--''\"\"/++++2")
+"""One cell to one cell, so that the layout stays; whatever else is not ASCII becomes `?`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A renderable of a fixed width."""
+
+    body: Group
+    width: int
+    ascii: bool = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in Segment.split_lines(console.render(self.body, options.update(width=self.width))):
+            yield from _stripped(self._encoded(segment) for segment in line)
+            yield Segment.line()
+
+    def _encoded(self, segment: Segment) -> Segment:
+        if not self.ascii or segment.text.isascii():
+            return segment
+        plain = (c if c.isascii() else "?" * cell_len(c) for c in segment.text.translate(ASCII))
+        return Segment("".join(plain), segment.style)
+
+
+def _stripped(line: Iterable[Segment]) -> list[Segment]:
+    kept = list(line)
+    while kept and not kept[-1].text.strip() and not _is_filled(kept[-1].style):
+        kept.pop()
+    if kept and not _is_filled(kept[-1].style):
+        kept[-1] = Segment(kept[-1].text.rstrip(), kept[-1].style)
+    return kept
+
+
+def _is_filled(style: Style | None) -> bool:
+    return bool(style and (style.bgcolor or style.reverse))
+
+
+def section(title: str, *body: RenderableType) -> Group:
+    """Return a titled part of the page."""
+    return Group(Text(), Rule(Text(title, style="bold"), align="left", style="dim"), *body)
+
+
+def hanging(prefix: str, body: Text | str, style: str = "", prefix_style: str = "") -> Table:
+    """Return a paragraph whose first line starts with `prefix` and whose other lines are indented as deep."""
+    return grid([cell_len(prefix), None], [[Text(prefix, style=prefix_style), Text.assemble(body, style=style)]], gap=0)
+
+
+def grid(widths: Sequence[int | None], rows: Iterable[Sequence[RenderableType]], gap: int = 2, indent: int = 0) -> Table:
+    """Return rows in columns of fixed widths; None takes what is left, and wraps inside its column."""
+    table = Table.grid(padding=(0, gap, 0, 0), pad_edge=False)
+    for i, width in enumerate(widths):
+        table.add_column(width=width + indent * (i == 0) if width is not None else None, overflow="fold")
+    for first, *rest in rows:
+        table.add_row(Padding(first, (0, 0, 0, indent)), *rest)
+    return table
+
+
+def flow(pieces: Iterable[str], width: int, indent: int = 2, style: str = "dim") -> Text:
+    """Return pieces joined by a middle dot, broken only between pieces."""
+    lines: list[str] = []
+    for piece in pieces:
+        joined = f"{lines[-1]} · {piece}" if lines else piece
+        if lines and cell_len(joined) <= width - indent:
+            lines[-1] = joined
+        else:
+            lines.append(piece)
+    return Text("\n".join(" " * indent + line for line in lines), style=style)
+
+
+def clipped(text: str, width: int) -> str:
+    """Return text cut to `width` cells, with an ellipsis for what was cut."""
+    line = Text(text[: 4 * width])
+    line.truncate(width, overflow="ellipsis")
+    return line.plain

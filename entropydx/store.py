@@ -1,0 +1,230 @@
+"""The run directory: append-only, fsynced per prompt, one run of one protocol, one process at a time.
+
+    run.json                  what the run is: its key, the checkpoint, the baseline, the protocol
+    samples-checkpoint.jsonl  one line per prompt: the prompt and its K completions
+    samples-baseline.jsonl
+    report.json               the last report
+    lock                      held while a process writes
+
+A line counts once it ends in a newline and parses: a process killed mid-write leaves a torn tail, which is cut off at
+the next start, and only that prompt is drawn again. Arrays are little-endian float32 / int32 in base64, so that they
+come back exactly.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from entropydx.errors import RunStoreError
+from entropydx.types import Completion, FloatArray, Group, IntArray, Prompt, Role, VerifierSpec
+
+MANIFEST = "run.json"
+REPORT = "report.json"
+STORE_VERSION = 1
+
+
+def _pack(array: FloatArray | IntArray, dtype: str) -> str:
+    return base64.b64encode(np.asarray(array).astype(dtype).tobytes()).decode("ascii")
+
+
+def _unpack(text: str, dtype: str) -> Any:
+    return np.frombuffer(base64.b64decode(text), dtype=dtype)
+
+
+def encode_group(group: Group) -> str:
+    """Return one JSON line, without its newline."""
+    completions = [
+        {
+            "text": c.text,
+            "finish_reason": c.finish_reason,
+            "answer": c.answer,
+            "grade": c.grade,
+            "token_ids": _pack(c.token_ids, "<i4"),
+            "logprobs": _pack(c.logprobs, "<f4"),
+            "entropies": _pack(c.entropies, "<f4"),
+        }
+        for c in group.completions
+    ]
+    document = {"prompt": asdict(group.prompt), "n_prompt_tokens": group.n_prompt_tokens, "completions": completions}
+    return json.dumps(document, ensure_ascii=True, allow_nan=False)
+
+
+def decode_group(line: str) -> Group:
+    """Return the group of one line; the inverse of `encode_group` at float32."""
+    document = json.loads(line)
+    prompt = document["prompt"]
+    prompt["verifier"] = VerifierSpec(**prompt["verifier"])
+    if prompt["messages"] is not None:
+        prompt["messages"] = tuple(prompt["messages"])
+    completions = tuple(
+        Completion(
+            token_ids=_unpack(c["token_ids"], "<i4"),
+            logprobs=_unpack(c["logprobs"], "<f4"),
+            entropies=_unpack(c["entropies"], "<f4"),
+            text=c["text"],
+            finish_reason=c["finish_reason"],
+            answer=c["answer"],
+            grade=c["grade"],
+        )
+        for c in document["completions"]
+    )
+    return Group(prompt=Prompt(**prompt), completions=completions, n_prompt_tokens=document["n_prompt_tokens"])
+
+
+class RunStore:
+    """One run directory, opened for writing; use it as a context manager.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there.
+    key : mapping
+        What makes two runs the same run; every value a string, a number or None.
+
+    Raises
+    ------
+    RunStoreError
+        The directory holds a run with another key, is not a run directory, or another process is writing to it.
+    """
+
+    def __init__(self, path: Path, key: Mapping[str, Any]) -> None:
+        self.path = path
+        self.tokens_written = 0
+        self._key = dict(key)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunStoreError(f"cannot make the run directory {path}: {error.strerror}") from error
+        self._lock = FileLock(path / "lock")
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunStoreError(
+                f"another process is writing to the run directory {self.path}", "wait for it, or use another --run-dir"
+            ) from None
+        except OSError as error:
+            raise RunStoreError(f"cannot write to the run directory {self.path}: {error.strerror}") from error
+        try:
+            self._claim()
+        except RunStoreError:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+    def _claim(self) -> None:
+        manifest = self.path / MANIFEST
+        if not manifest.is_file():
+            if any(self.path.glob("samples-*.jsonl")):
+                raise RunStoreError(f"{self.path} has samples but no {MANIFEST}", "use another --run-dir")
+            self.write_manifest({})
+            return
+        held = read_manifest(self.path)["key"]
+        differing = [k for k in {**held, **self._key} if held.get(k) != self._key.get(k)]
+        if differing:
+            changes = "; ".join(f"{k}: {held.get(k)} there, {self._key.get(k)} now" for k in differing[:3])
+            raise RunStoreError(f"{self.path} holds another run ({changes})", "use another --run-dir, or delete it")
+
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
+        """Replace `run.json` by the key and `content`, atomically."""
+        document = {"store_version": STORE_VERSION, "key": self._key, **content}
+        self._replace(MANIFEST, json.dumps(document, indent=1, allow_nan=False))
+
+    def write_report(self, text: str) -> None:
+        """Replace `report.json`, atomically."""
+        self._replace(REPORT, text)
+
+    def _replace(self, name: str, text: str) -> None:
+        temporary = self.path / f".{name}.tmp"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path / name)
+
+    def append(self, role: Role, group: Group) -> None:
+        """Write one complete group, and return when it is on the disk."""
+        with _samples_file(self.path, role).open("ab") as file:
+            file.write(encode_group(group).encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.tokens_written += sum(c.n_tokens for c in group.completions)
+
+    def recover(self, role: Role) -> list[Group]:
+        """Return the stored groups, after cutting off a torn tail.
+
+        Raises
+        ------
+        RunStoreError
+            A line other than the last is damaged.
+        """
+        file = _samples_file(self.path, role)
+        if not file.is_file():
+            return []
+        data = file.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            with file.open("r+b") as handle:
+                handle.truncate(len(whole))
+        return read_groups(self.path, role)
+
+
+def _samples_file(path: Path, role: Role) -> Path:
+    return path / f"samples-{role}.jsonl"
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the content of a run's `run.json`.
+
+    Raises
+    ------
+    RunStoreError
+        It is missing, damaged, or written by another version of the store.
+    """
+    file = path / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunStoreError(f"{path} is not a run directory: it has no {MANIFEST}") from None
+    except (OSError, ValueError) as error:
+        raise RunStoreError(f"{file} is damaged: {error}") from error
+    if manifest.get("store_version") != STORE_VERSION:
+        raise RunStoreError(
+            f"{file} has store_version {manifest.get('store_version')}", f"this version reads {STORE_VERSION}"
+        )
+    return manifest
+
+
+def read_groups(path: Path, role: Role) -> list[Group]:
+    """Return the stored groups of one role; a torn last line is left out, without touching the file.
+
+    Raises
+    ------
+    RunStoreError
+        A complete line is damaged; it is named by file and line.
+    """
+    file = _samples_file(path, role)
+    if not file.is_file():
+        return []
+    groups = []
+    for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            groups.append(decode_group(line.decode("ascii")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunStoreError(
+                f"{file} line {number} is damaged: {error}", "delete the line; its prompt will be drawn again"
+            ) from error
+    return groups

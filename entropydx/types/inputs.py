@@ -1,0 +1,84 @@
+"""What goes in: prompts, how they are sampled, which checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from entropydx.types.labels import Difficulty, Domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierSpec:
+    """How an answer is found in a completion and compared with the gold answer."""
+
+    type: str = "exact"
+    """A name of `entropydx.verifiers`: exact, numeric, math, choice or regex."""
+    extract: str | None = None
+    """Regular expression; the first group of its *last* match is the answer. None: the verifier's own convention."""
+    tolerance: float = 0.0
+    """Absolute tolerance of `numeric`, in the unit of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One item of a suite."""
+
+    id: str
+    """Unique within the suite; keys the sampling noise."""
+    prompt: str | None = None
+    """Plain text, or None when `messages` is given."""
+    messages: tuple[Mapping[str, str], ...] | None = None
+    """Chat messages, each with `role` and `content`, or None when `prompt` is given."""
+    answer: str
+    """Gold answer."""
+    verifier: VerifierSpec = VerifierSpec()
+    domain: Domain = "in"
+    difficulty: Difficulty = "medium"
+    guess_rate: float | None = None
+    """Chance level of a blind guess, in [0, 1]; None when unknown."""
+    reference: str | None = None
+    """A worked solution."""
+    family: str = "unnamed"
+    """The generator or data set that it came from."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Unknown fields of the record, kept as they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How every prompt is sampled. No field is ever left to a model's generation_config."""
+
+    n_samples: int
+    """K, completions of each prompt."""
+    max_new_tokens: int
+    temperature: float = 1.0
+    """0 means greedy."""
+    top_p: float = 1.0
+    seed: int = 0
+    thinking: Literal["auto", "on", "off"] = "auto"
+    """The chat template's `enable_thinking` switch; auto leaves the template's own default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointInfo:
+    """What was diagnosed, as it stands in the report."""
+
+    ref: str
+    """As the user named it."""
+    path: str
+    """Where it was read."""
+    fingerprint: str
+    """sha256 over config, tokenizer and weight files."""
+    architecture: str
+    n_parameters: int
+    dtype: str
+    """The dtype that it was run in."""
+    format: str
+    """hf, peft, gguf or synthetic."""
+    quantized: bool = False
+    """Weights were stored in fewer than 16 bits."""
+    chat_template_sha: str | None = None
+    vocab_size: int = 0
+    """V, the width of the logits."""

@@ -1,0 +1,160 @@
+"""The verdict and the report: exactly the JSON document, schema_version 1.0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from entropydx.types.evidence import Finding, Interval
+from entropydx.types.inputs import CheckpointInfo
+from entropydx.types.labels import Label
+
+SCHEMA_VERSION = "1.0"
+Confidence = Literal["high", "medium", "low"]
+Presence = Literal["present", "absent", "undetermined"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureAssessment:
+    """The standing of one of the four failures."""
+
+    status: Presence
+    probability: float | None = None
+    """Calibrated probability; None when no classifier spoke."""
+    severity: float | None = None
+    """In [0, 1]; None when the failure is not present."""
+    reason: str = ""
+    """Why, in a few words; `untested` when its inputs or probes are missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """The verdict."""
+
+    label: Label
+    confidence: Confidence
+    runner_up: Label | None
+    summary: str
+    failures: dict[str, FailureAssessment]
+    rules_label: Label
+    classifier_label: Label | None = None
+    agreement: bool | None = None
+    """Whether rules and classifier agree; None when the classifier did not speak."""
+    would_settle_it: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How the samples were drawn and the intervals made."""
+
+    suite: str
+    suite_sha: str
+    n_prompts: int
+    n_samples: int
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    seed: int
+    engine: str
+    scoring: str
+    """Where the entropies come from: `in_loop` is exact, full vocabulary."""
+    device: str
+    versions: dict[str, str]
+    suite_source: str = "flag"
+    """flag, config, checkpoint or default."""
+    budget: str = "custom"
+    thinking: str = "auto"
+    chat_template: bool = False
+    """Whether prompts went through the tokenizer's chat template."""
+    ci_level: float = 0.95
+    """Confidence level of every interval in the report."""
+    batch_rows: int = 0
+    """Largest number of rows decoded together; 0 when nothing was sampled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasurementRow:
+    """One measurement as it stands in the report; a missing one has a `missing_reason` and no value."""
+
+    name: str
+    value: float | None = None
+    unit: str | None = None
+    n: int = 0
+    ci: Interval | None = None
+    baseline: float | None = None
+    delta: float | None = None
+    delta_ci: Interval | None = None
+    missing_reason: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """A change that a user can make; one entry of the catalogue under `entropydx/remedies/`."""
+
+    id: str
+    title: str
+    why: str
+    for_: tuple[Label, ...]
+    contraindicated_for: tuple[Label, ...]
+    config: dict[str, dict[str, Any]]
+    """Framework (`trl`, `verl`, `openrlhf`, `decoding`) to its real keys and values."""
+    versions: dict[str, str]
+    """Framework to the releases whose keys were read."""
+    evidence: tuple[str, ...]
+    references: tuple[str, ...]
+
+
+Recommendation = Remedy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A sample that shows what a number means."""
+
+    about: str
+    """The measurement or rule code that it illustrates."""
+    prompt_id: str
+    sample_index: int
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What the run took."""
+
+    tokens_generated: int
+    tokens_scored: int
+    wall_s: float
+    tokens_per_s: float | None
+    """None when nothing was drawn in this run."""
+    peak_memory_bytes: int | None
+    stopped_early: bool = False
+    rounds: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Who wrote the report."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The whole document; `entropydx schema` prints its JSON Schema."""
+
+    schema_version: str
+    tool: Tool
+    created_at: str
+    exit_code: int
+    checkpoint: CheckpointInfo
+    baseline: CheckpointInfo | None
+    protocol: Protocol
+    diagnosis: Diagnosis
+    measurements: tuple[MeasurementRow, ...]
+    findings: tuple[Finding, ...]
+    recommendations: tuple[Recommendation, ...]
+    examples: tuple[Example, ...]
+    cost: Cost

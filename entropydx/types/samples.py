@@ -1,0 +1,98 @@
+"""What an engine draws.
+
+Entropies and log-probabilities are in nats, over the full vocabulary, at temperature 1, whatever temperature sampled.
+Shape letters: N prompts, K completions of one prompt, T tokens of one completion, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from entropydx.types.inputs import CheckpointInfo, Prompt, SamplingParams
+from entropydx.types.labels import FinishReason, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Completion:
+    """One sampled completion. The stop token, when there is one, is the last of T."""
+
+    token_ids: IntArray
+    """(T,)"""
+    logprobs: FloatArray
+    """(T,) log-probability of each sampled token, nats, temperature 1."""
+    entropies: FloatArray
+    """(T,) entropy of each next-token distribution, nats, temperature 1."""
+    text: str
+    finish_reason: FinishReason
+    """stop: an end token was drawn; length: the token limit came first; non_finite: the logits held NaN or Inf."""
+    answer: str | None = None
+    """The extracted answer; None when none could be found, or before grading."""
+    grade: float | None = None
+    """In [0, 1]; None before grading."""
+
+    @property
+    def n_tokens(self) -> int:
+        """T."""
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group:
+    """The K completions of one prompt. Never flattened: the prompt is the unit of every interval."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...]
+    n_prompt_tokens: int = 0
+
+    @property
+    def grades(self) -> FloatArray:
+        """(K,) grades; a completion that was never graded is an error of the caller."""
+        return np.array([c.grade for c in self.completions], dtype=float)
+
+    @property
+    def answers(self) -> list[str | None]:
+        """K extracted answers."""
+        return [c.answer for c in self.completions]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Samples:
+    """Everything drawn from one checkpoint under one protocol."""
+
+    checkpoint: CheckpointInfo
+    params: SamplingParams
+    groups: tuple[Group, ...]
+
+    def strata(self) -> Iterator[tuple[str, tuple[Group, ...]]]:
+        """Yield `("", all)`, then `("@easy", ...)`, `("@in", ...)` for every stratum that has a prompt."""
+        yield "", self.groups
+        for difficulty in ("easy", "medium", "hard"):
+            part = tuple(g for g in self.groups if g.prompt.difficulty == difficulty)
+            if part:
+                yield f"@{difficulty}", part
+        for domain in ("in", "out"):
+            part = tuple(g for g in self.groups if g.prompt.domain == domain)
+            if part:
+                yield f"@{domain}", part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requires:
+    """What a probe needs from the samples; the union over the probes is the sampling plan."""
+
+    n_samples: int = 1
+    """Fewest completions of one prompt."""
+    entropies: bool = False
+    """Exact full-vocabulary entropies."""
+    grades: bool = False
+    """Graded answers."""
+
+    def __or__(self, other: Requires) -> Requires:
+        return Requires(
+            n_samples=max(self.n_samples, other.n_samples),
+            entropies=self.entropies or other.entropies,
+            grades=self.grades or other.grades,
+        )
