@@ -1,3 +1,69 @@
-"""entropydx: which failure a language-model checkpoint has, how sure that is, and what to change."""
+"""entropydx: which failure a language-model checkpoint has, how sure that is, and what to change.
+
+>>> import entropydx
+>>> report = entropydx.diagnose("path/to/checkpoint", baseline="path/to/base")  # doctest: +SKIP
+>>> report.diagnosis.label, report.exit_code  # doctest: +SKIP
+
+Importing this package imports nothing heavy; `diagnose` imports torch when it runs, `load_report` never does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from entropydx.protocols import Progress
+    from entropydx.types import Report as Report
 
 __version__ = "0.1.0"
+__all__ = ["Report", "__version__", "diagnose", "load_report"]
+
+
+def diagnose(checkpoint: str | Path, *, progress: Progress | None = None, **settings: Any) -> Report:
+    """Diagnose a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : str or Path
+        A Hugging Face directory, a PEFT adapter directory, a .gguf file, or a hub id.
+    progress : Progress, optional
+        Receives stages and remarks; silent when left out.
+    **settings
+        As the flags of `entropydx diagnose`, with underscores: baseline, suite, budget, prompts, samples, seed...
+        A project file in the working directory is not read.
+
+    Returns
+    -------
+    Report
+        Its `exit_code` is the one that the command would return.
+
+    Raises
+    ------
+    EntropydxError
+        The run could not happen; the message says what, where and how to mend it.
+    """
+    from entropydx import config, pipeline  # noqa: PLC0415 - torch and pydantic are imported when they are needed
+
+    return pipeline.diagnose(config.resolve(str(checkpoint), config.settings(settings, "diagnose()")), progress)
+
+
+def load_report(path: str | Path) -> Report:
+    """Read a report that `diagnose` wrote.
+
+    Raises
+    ------
+    ReportError
+        The file is not a report of this schema.
+    """
+    from entropydx import document  # noqa: PLC0415
+
+    return document.load_report(Path(path))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Report":
+        from entropydx.types import Report  # noqa: PLC0415 - numpy is imported when it is needed
+
+        return Report
+    raise AttributeError(f"module 'entropydx' has no attribute '{name}'")

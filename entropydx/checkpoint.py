@@ -149,7 +149,7 @@ def resolve(ref: str, options: EngineOptions) -> Checkpoint:
     CheckpointError
         Missing, empty, truncated, unconverted, pickled or without a tokenizer; the hint says what to do.
     """
-    checkpoint = _find(ref, options)
+    checkpoint = _recognise(ref, _locate(ref, options), options)
     if checkpoint.tokenizer.format == "hf" and not _has_tokenizer(checkpoint.tokenizer.path):
         raise CheckpointError(
             f"{checkpoint.tokenizer.path} has no tokenizer",
@@ -158,7 +158,7 @@ def resolve(ref: str, options: EngineOptions) -> Checkpoint:
     return checkpoint
 
 
-def _find(ref: str, options: EngineOptions) -> Checkpoint:
+def _locate(ref: str, options: EngineOptions) -> Path:
     path = Path(ref).expanduser()
     if not path.exists() and HUB_ID.fullmatch(ref):
         path = _from_hub(ref, options)
@@ -166,6 +166,10 @@ def _find(ref: str, options: EngineOptions) -> Checkpoint:
         raise CheckpointError(
             f"no checkpoint at '{ref}'", "give a directory, a .gguf file, or a hub id such as org/name"
         )
+    return path
+
+
+def _recognise(ref: str, path: Path, options: EngineOptions) -> Checkpoint:
     return _recognise_file(ref, path) if path.is_file() else _recognise_directory(ref, path, options)
 
 
@@ -242,13 +246,13 @@ def _adapter(ref: str, path: Path, options: EngineOptions) -> Checkpoint:
     base_ref = options.base_model or read_json(path / "adapter_config.json").get("base_model_name_or_path")
     if not base_ref:
         raise CheckpointError(f"{path} is an adapter that names no base model", "pass --base-model")
-    beside = path / str(base_ref)
     try:
-        base = _find(str(beside if beside.exists() else base_ref), options)
+        below = _locate(str(base_ref), options)
+        if (below / "adapter_config.json").exists():
+            raise CheckpointError(f"{below} is itself an adapter", "merge that one first")
+        base = _recognise(str(base_ref), below, options)
     except CheckpointError as error:
         raise CheckpointError(f"base model of {path}: {error.message}", error.hint or "pass --base-model") from error
-    if base.format == "peft":
-        raise CheckpointError(f"the base model of {path} is itself an adapter ({base.path})", "merge that one first")
     return Checkpoint(ref=ref, path=path, format="peft", weights=weights, base=base)
 
 

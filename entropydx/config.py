@@ -115,7 +115,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _validated(table: Mapping[str, Any], where: str) -> Settings:
+def settings(table: Mapping[str, Any], where: str) -> Settings:
+    """Return validated settings; keys may use hyphens, None means not set.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key (with the nearest one), or a value of the wrong type; `where` names the source.
+    """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - keeps `--help` fast
 
     known = {f.name for f in fields(Settings)}
@@ -146,11 +153,11 @@ def load_project(path: Path | None = None) -> Settings:
     if path is not None or Path(CONFIG_FILE).is_file():
         chosen = path or Path(CONFIG_FILE)
         table = {key: value for key, value in _read_toml(chosen).items() if key != "checkpoint"}
-        return _validated(table, str(chosen))
+        return settings(table, str(chosen))
     pyproject = Path("pyproject.toml")
     if pyproject.is_file():
         table = _read_toml(pyproject).get("tool", {}).get("entropydx", {})
-        return _validated(table, "pyproject.toml [tool.entropydx]")
+        return settings(table, "pyproject.toml [tool.entropydx]")
     return Settings()
 
 
@@ -166,7 +173,7 @@ def load_sidecar(checkpoint: str) -> Settings:
             f"{path} [checkpoint]: '{sorted(foreign)[0]}' cannot be set by a checkpoint",
             "only suite and max_new_tokens can",
         )
-    return _validated(table, f"{path} [checkpoint]")
+    return settings(table, f"{path} [checkpoint]")
 
 
 def resolve(checkpoint: str, flags: Settings, project: Settings | None = None) -> RunConfig:

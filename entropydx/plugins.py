@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any
 
 from entropydx.errors import ConfigError, PluginNotFoundError
@@ -58,16 +59,33 @@ def load(kind: str, name: str) -> Any:
     ConfigError
         The plugin's file has no attribute named after the kind.
     """
-    if name in builtin_names(kind):
-        module: Any = importlib.import_module(f"{PACKAGES[kind]}.{name}")
-    else:
-        found = [e for e in entry_points(group=PACKAGES[kind]) if e.name == name]
-        if not found:
-            raise PluginNotFoundError(kind, name, names(kind))
-        module = found[0].load()
+    module = _module(kind, name)
     if not hasattr(module, kind):
         raise ConfigError(f"plugin {module.__name__} defines no `{kind}`", f"end the file with `{kind} = ...`")
     return getattr(module, kind)
+
+
+def documentation(kind: str, name: str) -> str:
+    """Return the docstring of a plugin's file: its reference page.
+
+    Raises
+    ------
+    ConfigError
+        The file has none.
+    """
+    module = _module(kind, name)
+    if not module.__doc__:
+        raise ConfigError(f"plugin {module.__name__} has no docstring", "its docstring is its reference page")
+    return module.__doc__.strip()
+
+
+def _module(kind: str, name: str) -> ModuleType:
+    if name in builtin_names(kind):
+        return importlib.import_module(f"{PACKAGES[kind]}.{name}")
+    found = [e for e in entry_points(group=PACKAGES[kind]) if e.name == name]
+    if not found:
+        raise PluginNotFoundError(kind, name, names(kind))
+    return importlib.import_module(found[0].module)
 
 
 def load_all(kind: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-MAX_CHARS = 4000
-"""Longest text that is read as a number; below Python's own limit of 4300 digits for int()."""
+MAX_CHARS = 3000
+"""Longest text that is read as a number; well below the 4300 digits of Python's int()."""
 
 MAX_EXPONENT = 300
 """Largest power of ten in scientific notation; 1e999999999 would otherwise fill the memory."""
@@ -101,3 +101,14 @@ def _decimal(text: str, units: bool) -> Fraction | None:
         return None
     value = Fraction(match["body"].replace(",", "")) * Fraction(10) ** exponent
     return -value if match["sign"] == "-" else value
+
+
+def format_rational(value: Fraction) -> str:
+    """Return one text for each number: `1000`, `0.5` where the decimal ends, else `1/3`."""
+    rest, places = value.denominator, 0
+    while rest > 1 and (divisor := next((d for d in (10, 5, 2) if rest % d == 0), 0)):
+        rest, places = rest // divisor, places + 1
+    if rest != 1 or places == 0:
+        return str(value)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"

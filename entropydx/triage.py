@@ -31,6 +31,16 @@ WORDS = {
     Label.INCONCLUSIVE: "inconclusive",
 }
 """The labels in a reader's words."""
+MEANING = {
+    Label.TRAINING_COLLAPSE: "the policy stopped exploring: entropy, forks, formats and answer diversity are gone",
+    Label.INFERENCE_VARIANCE: "it can, but not reliably: the same prompt gives wildly different quality",
+    Label.HARD_SAMPLE_SHORTCUTTING: "RL on near-impossible items taught guesses and skipped work, and it leaked",
+    Label.TEACHER_OVERCONFIDENCE: "distilled from a teacher that knew the answer: sure, brief, wrong out of domain",
+    Label.HEALTHY: "none of the tested failures, with the power to have seen them",
+    Label.ABNORMAL: "clearly broken, and none of the four failures",
+    Label.INCONCLUSIVE: "the evidence cannot decide; the report says what would",
+}
+"""What each label claims."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,11 @@ def _reading(what: str, checkpoint: Checkpoint) -> Iterator[None]:
     except ImportError as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"loading the {what} of {checkpoint.path} needs a package: {reason}") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"a pickle of {checkpoint.path} is damaged, or asks for code that weights do not need: not loaded",
+            "get the weights as safetensors",
+        ) from error
     except _DAMAGE as error:
         if is_out_of_memory(error):
             raise

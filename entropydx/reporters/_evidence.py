@@ -12,17 +12,21 @@ from rich.text import Text
 from entropydx.reporters._layout import grid, hanging, section
 from entropydx.reporters._numberline import LEGEND, number_line
 from entropydx.reporters._words import decimals, estimate, number, words
-from entropydx.types import FAILURES, Evidence, Finding, Label, Report, Status
+from entropydx.types import FAILURES, Direction, Evidence, Finding, Label, MeasurementRow, Report, Status
 
 BAR = 24
 """Cells of a number line."""
+INDENT = 6
+"""Cells in front of a comparison."""
+DETAILS = 22
+"""Cells that the details need beside a comparison on one line."""
 SHOWN = 5
 """Findings of one heading, unless everything is asked for."""
 _WORD: dict[Status, str] = {"fired": "", "clear": "not so: ", "undecided": "undecided: "}
 _STYLE: dict[Status, str] = {"fired": "bold", "clear": "", "undecided": "yellow"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
     """The findings of a report, sorted by what they say about its label."""
 
@@ -32,32 +36,39 @@ class Sides:
     elsewhere: list[Finding]
     """Fired findings about other failures than the label's."""
     unseen: list[Finding]
-    """Counter-evidence that was looked for and not found."""
+    """What was looked for, would have spoken against the label or for its like, and was not found."""
 
 
 def sides(report: Report) -> Sides:
     """Sort findings by what they say about the label.
 
-    A failure is supported by its rules that fired. Health is supported by every accusation that is clear, and by every
-    fired rule that speaks against a failure.
+    A failure is supported by its rules that fired, and opposed by those that are clear and by fired counter-evidence.
+    Health is supported by every accusation that is clear, and by every fired rule that speaks against a failure. An
+    outcome of the instrument is supported by its rules that fired; the clear ones say nothing against it.
     """
-    label, findings = report.diagnosis.label, report.findings
-    healthy = label is Label.HEALTHY
-    about = [f for f in findings if healthy or f.failure is label]
-    accusing = [f for f in about if f.direction == "for"]
-    excusing = [f for f in about if f.direction == "against"]
-    accused, cleared = _with(accusing, "fired"), _with(accusing, "clear")
-    excused, unexcused = _with(excusing, "fired"), _with(excusing, "clear")
-    others = [f for f in findings if f not in about and f.direction == "for"]
-    undecided = _with(about if label in (*FAILURES, Label.HEALTHY) else findings, "undecided")
-    if healthy:
-        cleared = [f for f in cleared if f.failure in FAILURES]
-        return Sides(_ranked(cleared + excused), _ranked(accused), undecided, [], unexcused)
-    return Sides(_ranked(accused), _ranked(excused + cleared), undecided, _ranked(_with(others, "fired")), unexcused)
+    label = report.diagnosis.label
+    about = [f for f in report.findings if f.failure is label or (label is Label.HEALTHY and f.failure in FAILURES)]
+    accused, cleared = _with(about, "for", "fired"), _with(about, "for", "clear")
+    excused, unexcused = _with(about, "against", "fired"), _with(about, "against", "clear")
+    others = [f for f in report.findings if f not in about]
+    undecided = [f for f in [*about, *others] if f.status == "undecided"]
+    if label is Label.HEALTHY:
+        supporting, opposing, unseen = cleared + excused, accused, unexcused
+    elif label in FAILURES:
+        supporting, opposing, unseen = accused, excused + cleared, unexcused
+    else:
+        supporting, opposing, unseen = accused, [], cleared
+    return Sides(
+        supporting=_ranked(supporting),
+        opposing=_ranked(opposing),
+        undecided=undecided,
+        elsewhere=_ranked(_with(others, "for", "fired")),
+        unseen=unseen,
+    )
 
 
-def _with(findings: Iterable[Finding], status: Status) -> list[Finding]:
-    return [f for f in findings if f.status == status]
+def _with(findings: Iterable[Finding], direction: Direction, status: Status) -> list[Finding]:
+    return [f for f in findings if f.direction == direction and f.status == status]
 
 
 def _ranked(findings: list[Finding]) -> list[Finding]:
@@ -67,83 +78,97 @@ def _ranked(findings: list[Finding]) -> list[Finding]:
 
 def evidence_sections(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:
     """Yield the evidence for, against, undecided and about other failures."""
-    sorted_out = sides(report)
-    drawer = _Drawer.of(report, width)
-    name = words(report.diagnosis.label)
-    against = [_unseen(sorted_out.unseen)] if sorted_out.unseen else []
-    parts: list[tuple[str, str, list[Finding], list[Text], bool]] = [
-        (f"Evidence for: {name}", "+", sorted_out.supporting, [], True),
-        (f"Evidence against: {name}", "-", sorted_out.opposing, against, True),
-        ("Undecided", "?", sorted_out.undecided, [], False),
-        ("Also found, about other failures", "!", sorted_out.elsewhere, [], False),
+    found, label, drawer = sides(report), report.diagnosis.label, _Drawer.of(report, width, verbose)
+    decided = label in (*FAILURES, Label.HEALTHY)
+    elsewhere = "Found, but not enough for a verdict" if label is Label.INCONCLUSIVE else "Also found"
+    parts = [
+        (f"Evidence for: {words(label)}", "+", found.supporting, decided),
+        (f"Evidence against: {words(label)}", "-", found.opposing, decided),
+        (elsewhere, "!", found.elsewhere, False),
+        ("Undecided", "?", found.undecided, False),
     ]
-    for title, mark, findings, tail, always in parts:
+    for title, mark, findings, always in parts:
         if findings or always:
             shown = findings if verbose else findings[:SHOWN]
-            body: list[RenderableType] = [drawer.finding(f, mark) for f in shown] or [Text("  none", style="dim")]
-            if len(findings) > len(shown):
-                tail = [*tail, Text(f"  {len(findings) - len(shown)} more in the JSON report", style="dim")]
-            yield section(title, *body, *tail)
+            body: list[RenderableType] = [drawer.finding(f, mark) for f in shown]
+            yield section(title, *body, *_tail(findings, shown))
+    if found.unseen:
+        yield Text(f"\n  Looked for and not found: {', '.join(f.code for f in found.unseen)}", style="dim")
     if any(e.value is not None for f in report.findings for e in f.evidence):
         yield Text(f"\n  {LEGEND}", style="dim")
 
 
-def _unseen(findings: Sequence[Finding]) -> Text:
-    return Text(f"  looked for and not found: {', '.join(f.code for f in findings)}", style="dim")
+def _tail(findings: Sequence[Finding], shown: Sequence[Finding]) -> list[Text]:
+    if not findings:
+        return [Text("  none", style="dim")]
+    left = len(findings) - len(shown)
+    return [Text(f"  {left} more in the JSON report", style="dim")] if left else []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawer:
     """Draws findings in columns that all sections share."""
 
-    report: Report
-    verbose_sources: bool
+    label: Label
+    rows: dict[str, MeasurementRow]
     name_width: int
+    reading_width: int
     wide: bool
+    """Whether a comparison fits on one line."""
+    verbose: bool
 
     @classmethod
-    def of(cls, report: Report, width: int) -> _Drawer:
+    def of(cls, report: Report, width: int, verbose: bool) -> _Drawer:
         evidence = [e for f in report.findings for e in f.evidence]
         names = max([BAR, *(cell_len(_name(e)) for e in evidence)])
-        whole = 6 + names + 2 + BAR + 2 + max((cell_len(_reading(e).plain) for e in evidence), default=0) + 2 + 26
-        return cls(report, False, min(names, width // 2 - 6), whole <= width)
+        readings = max((cell_len(_reading(e).plain) for e in evidence), default=0)
+        return cls(
+            label=report.diagnosis.label,
+            rows={row.name: row for row in report.measurements},
+            name_width=min(names, width // 2 - INDENT),
+            reading_width=readings,
+            wide=INDENT + names + BAR + readings + DETAILS + 6 <= width,
+            verbose=verbose,
+        )
 
     def finding(self, finding: Finding, mark: str) -> Group:
         """Draw one finding: its statement, then every comparison behind it."""
-        weight = "decisive" if finding.decisive else "supporting"
-        about = f", {words(finding.failure)}" if finding.failure is not self.report.diagnosis.label else ""
+        about = "" if finding.failure is self.label else f", about {words(finding.failure)}"
         statement = Text.assemble(
-            (_WORD[finding.status], "italic"), (finding.statement, _STYLE[finding.status]), (f"  ({weight}{about})", "dim")
+            (_WORD[finding.status], "italic"),
+            (finding.statement, _STYLE[finding.status]),
+            (f" ({'decisive' if finding.decisive else 'supporting'}{about})", "dim"),
         )
-        return Group(hanging(f"  {mark} {finding.code}  ", statement, prefix_style="bold"), *map(self.comparison, finding.evidence))
+        head = hanging(f"  {mark} {finding.code}  ", statement, prefix_style="bold")
+        return Group(head, *map(self.comparison, finding.evidence))
 
     def comparison(self, evidence: Evidence) -> RenderableType:
         """Draw one comparison: name, number line, numbers, baseline and prompts."""
-        name, reading = Text(_name(evidence)), _reading(evidence)
-        baseline = self._baseline(evidence)
-        line = number_line(evidence, baseline, BAR) if evidence.value is not None else Text()
-        details = Text(self._details(evidence), style="dim")
+        name, reading, row = Text(_name(evidence)), _reading(evidence), self.rows.get(evidence.measurement)
+        baseline = row.baseline if row and evidence.field == "value" else None
+        line = Text() if evidence.value is None else number_line(evidence, baseline, BAR)
+        details = Text(", ".join(self._details(evidence, row)), style="dim")
         if self.wide:
-            return grid([self.name_width, BAR, cell_len(reading.plain), None], [[name, line, reading, details]], indent=6)
-        return grid([self.name_width, None], [[name, reading], [line, details]], indent=6)
+            cells = [name, line, reading, details]
+            return grid([self.name_width, BAR, self.reading_width, None], [cells], indent=INDENT)
+        if cell_len(name.plain) > self.name_width:
+            return Group(
+                hanging(" " * INDENT, name), grid([BAR, None], [[line, reading], ["", details]], indent=INDENT)
+            )
+        return grid([self.name_width, None], [[name, reading], [line, details]], indent=INDENT)
 
-    def _baseline(self, evidence: Evidence) -> float | None:
-        rows = {row.name: row for row in self.report.measurements}
-        row = rows.get(evidence.measurement)
-        return row.baseline if row and evidence.field == "value" else None
-
-    def _details(self, evidence: Evidence) -> str:
+    def _details(self, evidence: Evidence, row: MeasurementRow | None) -> Iterator[str]:
         if evidence.value is None:
-            return evidence.missing_reason or "no reason was recorded"
-        row = next((r for r in self.report.measurements if r.name == evidence.measurement), None)
-        known = []
-        if row and row.baseline is not None and row.value is not None:
-            places = decimals(row.value, row.ci)
-            change = f"{number(row.baseline, places)} → {number(row.value, places)}"
-            known = [f"baseline {number(row.baseline, places)}" if evidence.field == "value" else change]
-        if evidence.ci is None:
-            known.append((row.note if row else None) or "why there is no interval was not recorded")
-        return ", ".join([*known, f"{evidence.n} prompts"])
+            yield evidence.missing_reason or "no reason was recorded"
+        else:
+            if row and row.baseline is not None and row.value is not None:
+                value, baseline = (number(x, decimals(row.value, row.ci)) for x in (row.value, row.baseline))
+                yield f"baseline {baseline}" if evidence.field == "value" else f"{baseline} to {value}"
+            if evidence.ci is None:
+                yield (row.note if row else None) or "why there is no interval was not recorded"
+            yield f"n={evidence.n}"
+        if self.verbose:
+            yield f"threshold: {evidence.source}"
 
 
 def _name(evidence: Evidence) -> str:

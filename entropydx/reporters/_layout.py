@@ -61,7 +61,9 @@ def hanging(prefix: str, body: Text | str, style: str = "", prefix_style: str = 
     return grid([cell_len(prefix), None], [[Text(prefix, style=prefix_style), Text.assemble(body, style=style)]], gap=0)
 
 
-def grid(widths: Sequence[int | None], rows: Iterable[Sequence[RenderableType]], gap: int = 2, indent: int = 0) -> Table:
+def grid(
+    widths: Sequence[int | None], rows: Iterable[Sequence[RenderableType]], gap: int = 2, indent: int = 0
+) -> Table:
     """Return rows in columns of fixed widths; None takes what is left, and wraps inside its column."""
     table = Table.grid(padding=(0, gap, 0, 0), pad_edge=False)
     for i, width in enumerate(widths):

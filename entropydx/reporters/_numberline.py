@@ -7,10 +7,24 @@ from rich.text import Text
 from entropydx.types import Evidence
 
 BEYOND, AXIS, INTERVAL, POINT, THRESHOLD, BASELINE = "░", "─", "━", "●", "│", "◇"
-LEGEND = (
-    f"{POINT} value  {INTERVAL} its interval  {THRESHOLD} threshold  {BEYOND} the side that counts  {BASELINE} baseline"
+LEGEND = "  ".join(
+    (
+        f"{POINT} value",
+        f"{INTERVAL} interval",
+        f"{THRESHOLD} threshold",
+        f"{BEYOND} side that fires",
+        f"{BASELINE} baseline",
+        "n prompts",
+    )
 )
-STYLES = {BEYOND: "dim", AXIS: "dim", INTERVAL: "cyan", POINT: "bold cyan", THRESHOLD: "bold yellow", BASELINE: "magenta"}
+STYLES = {
+    BEYOND: "dim",
+    AXIS: "dim",
+    INTERVAL: "cyan",
+    POINT: "bold cyan",
+    THRESHOLD: "bold yellow",
+    BASELINE: "magenta",
+}
 
 
 def number_line(evidence: Evidence, baseline: float | None, width: int) -> Text:

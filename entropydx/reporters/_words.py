@@ -16,7 +16,7 @@ MAX_DECIMALS = 6
 
 EXIT_CODES = {
     0: "healthy",
-    1: "a failure was diagnosed, or the checkpoint is abnormal",
+    1: "a failure was diagnosed",
     2: "could not run",
     3: "inconclusive",
     130: "interrupted; the run can be resumed",
@@ -65,10 +65,8 @@ def decimals(value: float, ci: Interval | None, threshold: float | None = None) 
     More are given when rounding would put an end of the interval on the other side of the threshold.
     """
     half = (ci[1] - ci[0]) / 2 if ci else 0.0
-    if half > 0:
-        places = 1 - math.floor(math.log10(half))
-    else:
-        places = 2 - math.floor(math.log10(abs(value))) if value else 1
+    size, digits = (half, 2) if half > 0 else (abs(value) or 1.0, 3)
+    places = digits - 1 - math.floor(math.log10(size))
     places = max(places, 0)
     if threshold is not None:
         ends = ci or (value, value)
@@ -129,6 +127,6 @@ def exit_meaning(code: int, label: Label) -> str:
     """Return the exit code in words, and where it is not the verdict's own, that it is not."""
     own = _VERDICT_EXITS.get(label, 1)
     if code == own:
-        return f"exit code {code}: {EXIT_CODES[code]}"
+        return f"exit code {code}: {'the checkpoint is abnormal' if label is Label.ABNORMAL else EXIT_CODES[code]}"
     meaning = EXIT_CODES.get(code, "unknown") if code else "passed"
     return f"exit code {code}: {meaning}; the verdict alone gives {own}, and --exit-zero or a policy changed it"

@@ -81,14 +81,15 @@ def byte_tokenizer(*, template: str | None = None, add_bos: bool = False) -> Pre
     )
 
 
-def tiny_model(kind: str = "llama", *, seed: int = 0, scale: float = 12.0) -> Any:
-    """A random model in eval mode; `scale` sharpens its next-token distributions away from uniform."""
+def tiny_model(kind: str = "llama", *, seed: int = 0, sharpness: float = 20.0) -> Any:
+    """A random model in eval mode; `sharpness` takes its next-token distributions away from uniform."""
     torch.manual_seed(seed)
     model = CLASSES[kind](CONFIGS[kind]()).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(scale / 4 if kind == "gpt2" else scale / 2)
+                parameter.mul_(6)
+        model.get_output_embeddings().weight.mul_(sharpness / 6)
     return model
 
 

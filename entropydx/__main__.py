@@ -1,0 +1,5 @@
+"""`python -m entropydx`."""
+
+from entropydx.cli import main
+
+main()

@@ -1,0 +1,153 @@
+"""The parts of the page that are about the verdict as a whole: headline, failures, next steps, samples, cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from entropydx.reporters._layout import clipped, flow, grid, hanging, section
+from entropydx.reporters._words import count, duration, exit_meaning, words
+from entropydx.types import FAILURES, CheckpointInfo, FailureAssessment, Label, Presence, Report
+
+EXAMPLES = 4
+SETTLING = 5
+"""Lines of a list, unless everything is asked for."""
+_COLOUR = {Label.HEALTHY: "green", Label.INCONCLUSIVE: "yellow", Label.ABNORMAL: "magenta"}
+_STATUS: dict[Presence, tuple[str, str]] = {
+    "present": ("PRESENT", "bold red"),
+    "absent": ("absent", "green"),
+    "undetermined": ("undetermined", "yellow"),
+}
+NO_CLASSIFIER = "no classifier"
+
+
+def headline(report: Report, width: int) -> Panel:
+    """Return the verdict: label, confidence, severity, runner-up, and the summary."""
+    diagnosis = report.diagnosis
+    colour = _COLOUR.get(diagnosis.label, "red")
+    name = words(diagnosis.label).upper()
+    facts = [name, f"confidence {diagnosis.confidence}"]
+    own = diagnosis.failures.get(diagnosis.label)
+    if own and own.severity is not None:
+        facts.append(f"severity {own.severity:.2f} of 1")
+    if diagnosis.runner_up:
+        facts.append(f"runner-up {words(diagnosis.runner_up)}")
+    title = flow(facts, width - 4, indent=0, style="")
+    title.stylize(f"bold {colour}", 0, len(name))
+    return Panel(Text.assemble(title, "\n", diagnosis.summary), border_style=colour, padding=(0, 1))
+
+
+def subject(report: Report, width: int) -> Text:
+    """Return what was diagnosed and how, in dim print."""
+    protocol = report.protocol
+    top_p = f" top_p {protocol.top_p:g}" if protocol.top_p < 1 else ""
+    pieces = [
+        _checkpoint(report.checkpoint, width - 4),
+        f"baseline {clipped(report.baseline.ref, width - 14)}" if report.baseline else "no baseline",
+        f"suite {protocol.suite} ({protocol.suite_source})",
+        f"{protocol.n_prompts} prompts × {protocol.n_samples} samples, up to {protocol.max_new_tokens} tokens",
+        f"temperature {protocol.temperature:g}{top_p}",
+        f"engine {protocol.engine}",
+        protocol.device,
+        "chat template" if protocol.chat_template else "no chat template: prompts sent as they are",
+        f"seed {protocol.seed}",
+        f"{protocol.ci_level:.0%} intervals, over prompts",
+    ]
+    return flow(pieces, width)
+
+
+def _checkpoint(info: CheckpointInfo, width: int) -> str:
+    facts = (
+        f" ({info.architecture}, {count(info.n_parameters)} parameters, {info.dtype}{', quantized' * info.quantized})"
+    )
+    return clipped(info.ref, max(width - len(facts), 20)) + facts
+
+
+def failures(report: Report, width: int) -> Group:
+    """Return the standing of the four failures."""
+    known = report.diagnosis.failures
+    rows: list[list[RenderableType]] = []
+    beside = width >= 110
+    for failure in FAILURES:
+        own = known[failure]
+        word, style = _STATUS[own.status]
+        reason = Text(own.reason, style="dim")
+        rows.append([Text(words(failure)), Text(word, style=style), *_scores(own), *([reason] if beside else [])])
+        if not beside and own.reason:
+            rows.append([hanging("    ", reason)])
+    head: list[RenderableType] = [Text(t, style="dim") for t in ("", "status", "probability", "severity")]
+    widths: list[int | None] = [24, 12, 13, 11]
+    body: list[RenderableType] = [grid(widths, [head], indent=2)]
+    body += [grid([*widths, None] if beside else widths, [r], indent=2) if len(r) > 1 else r[0] for r in rows]
+    return section("The four failures", *body, *_notes(report, width))
+
+
+def _scores(failure: FailureAssessment) -> list[RenderableType]:
+    probability = NO_CLASSIFIER if failure.probability is None else f"{failure.probability:.2f}"
+    if failure.severity is None:
+        return [Text(probability), Text("-")]
+    return [Text(probability), Text(f"{failure.severity:.2f} {bar(failure.severity)}")]
+
+
+def bar(share: float, cells: int = 5) -> str:
+    """Return a share of 1 as filled and empty cells."""
+    filled = round(share * cells)
+    return "■" * filled + "□" * (cells - filled)
+
+
+def _notes(report: Report, width: int) -> Iterator[RenderableType]:
+    diagnosis = report.diagnosis
+    if diagnosis.classifier_label:
+        verdicts = f"rules: {words(diagnosis.rules_label)}; classifier: {words(diagnosis.classifier_label)}"
+        agreement = {True: "they agree", False: "they DISAGREE", None: ""}[diagnosis.agreement]
+        yield hanging("  ", f"{verdicts}; {agreement}".rstrip("; "), style="dim")
+    elif all(f.probability is None for f in diagnosis.failures.values()):
+        note = "No classifier in this version: the statuses come from the rules alone, and no probability is claimed."
+        yield hanging("  ", note, style="dim")
+    untested = [words(name) for name in FAILURES if diagnosis.failures[name].reason.startswith("untested")]
+    if untested:
+        yield hanging(
+            "  NOT TESTED: ",
+            f"{', '.join(untested)}. The verdict does not speak about these.",
+            prefix_style="bold yellow",
+        )
+
+
+def settling(report: Report, verbose: bool) -> Iterator[RenderableType]:
+    """Yield what would settle what is still open."""
+    undecided = sorted((f for f in report.findings if f.status == "undecided"), key=lambda f: not f.decisive)
+    steps = list(dict.fromkeys([*report.diagnosis.would_settle_it, *(f.settle for f in undecided if f.settle)]))
+    if steps:
+        yield section("What would settle it", *(hanging("  - ", s) for s in (steps if verbose else steps[:SETTLING])))
+
+
+def samples(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:
+    """Yield excerpts, one line each: model output, quoted."""
+    examples = report.examples if verbose else report.examples[:EXAMPLES]
+    if examples:
+        lines = []
+        for example in examples:
+            head = f"  {example.about}  {clipped(example.prompt_id, 24)} #{example.sample_index}  "
+            excerpt = clipped(f"“{example.excerpt}”", width - len(head))
+            lines.append(Text.assemble((head, "dim"), excerpt, no_wrap=True, overflow="ignore"))
+        yield section("Samples that show it", *lines)
+
+
+def closing(report: Report, width: int) -> Group:
+    """Return the cost and the exit code."""
+    cost = report.cost
+    pieces = [
+        f"{count(cost.tokens_generated)} tokens drawn" if cost.tokens_generated else "no tokens drawn in this run",
+        *([f"{count(cost.tokens_scored)} scored"] if cost.tokens_scored else []),
+        duration(cost.wall_s),
+        *([f"{count(cost.tokens_per_s)} tokens/s"] if cost.tokens_per_s is not None else []),
+        *([f"peak {cost.peak_memory_bytes / 2**30:.1f} GiB"] if cost.peak_memory_bytes is not None else []),
+        f"{cost.rounds} round{'s' * (cost.rounds != 1)}{', stopped early: decided' * cost.stopped_early}",
+        f"{report.tool.name} {report.tool.version}",
+    ]
+    label = report.diagnosis.label
+    code = Text(f"  {exit_meaning(report.exit_code, label)}", style=f"bold {_COLOUR.get(label, 'red')}")
+    return section("Cost", flow(pieces, width), code)

