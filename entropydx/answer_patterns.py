@@ -33,8 +33,15 @@ ANSWER_WORD = r"(?i:answer)[*_` \t]{0,6}+:" + _OPEN + rf"(?i:{_REFUSAL})([A-Za-z
 ANSWER_LIST = LEAD + _OPEN + r"([-\w]++(?:[ \t]?,[ \t]?[-\w]++)++)"
 """Two or more items between commas: `Answer: 3, 5, 9`."""
 
-ANSWER_MOMENT = LEAD + _OPEN + r"(?:0(?=\d:\d\d\b))?(\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?|\d{1,2}:\d\d)(?::00)?+(?![\d:]|[ \t]?p\.?m)"
+ANSWER_COUNTS = LEAD + _OPEN + r"(\d++(?:[ \t]?,[ \t]?\d++)*+)(?![\w.,]*\d)"
+"""One or more counts between commas: `Answer: 4` or `Answer: 4, 0, 2`."""
+
+ANSWER_MOMENT = (
+    LEAD
+    + _OPEN
+    + r"(?:0(?=\d:\d\d\b))?(\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?|\d{1,2}:\d\d)(?::00)?+(?![\d:]|[ \t]?p\.?m)"
+)
 """A time of 24 hours `9:05` (a leading zero is dropped), a date `2024-03-17`, or both, `2024-03-17 09:05:00`."""
 
-TRUSTED = frozenset({ANSWER_NUMBER, ANSWER_WORD, ANSWER_LIST, ANSWER_MOMENT})
+TRUSTED = frozenset({ANSWER_NUMBER, ANSWER_WORD, ANSWER_LIST, ANSWER_COUNTS, ANSWER_MOMENT})
 """Patterns that run without a deadline; a test runs each over a megabyte."""

@@ -135,7 +135,7 @@ def settings(table: Mapping[str, Any], where: str) -> Settings:
         raise ConfigError(f"{where}: unknown key '{key}'", hint)
     adapter = TypeAdapter(Settings)
     try:
-        return adapter.validate_python(given, strict=True)
+        return adapter.validate_python(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CHUNK_ELEMENTS = 1 << 24
-"""Most logits that are raised to float32 at once (64 MiB): bounds the temporaries whatever B and V are."""
+CPU_CHUNK_ELEMENTS = 1 << 19
+"""Most logits that are raised to float32 at once on a CPU (2 MiB): the temporaries stay in its cache."""
+GPU_CHUNK_ELEMENTS = 1 << 24
+"""The same elsewhere (64 MiB), where few large kernels are faster; either bounds memory whatever B and V are."""
 BLOCK = 512
 """Tokens summed at the lower level of the inverse CDF, so that no running sum spans the whole vocabulary."""
 
@@ -32,15 +34,16 @@ class Draw:
     """(B,) bool; False where the row held NaN or +Inf, or only -Inf: its other entries mean nothing."""
 
 
-def _row_chunks(n_rows: int, width: int) -> Iterator[slice]:
-    step = max(1, CHUNK_ELEMENTS // max(1, width))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
+def _row_chunks(rows: Tensor) -> Iterator[slice]:
+    most = CPU_CHUNK_ELEMENTS if rows.device.type == "cpu" else GPU_CHUNK_ELEMENTS
+    step = max(1, most // max(1, rows.shape[1]))
+    for start in range(0, rows.shape[0], step):
+        yield slice(start, min(start + step, rows.shape[0]))
 
 
 def _entropy(logp: Tensor, p: Tensor) -> Tensor:
     # A masked token has p = 0 and log p = -inf; its contribution is the limit of p ln p, which is 0.
-    return -(p * logp.clamp_min(torch.finfo(logp.dtype).min)).sum(-1)
+    return -torch.linalg.vecdot(p, logp.clamp_min(torch.finfo(logp.dtype).min))
 
 
 def entropy_from_logits(logits: Tensor) -> Tensor:
@@ -58,7 +61,7 @@ def entropy_from_logits(logits: Tensor) -> Tensor:
     """
     flat = logits.reshape(-1, logits.shape[-1])
     out = torch.empty(flat.shape[0], dtype=torch.float32, device=logits.device)
-    for rows in _row_chunks(*flat.shape):
+    for rows in _row_chunks(flat):
         logp = torch.log_softmax(flat[rows].float(), dim=-1)
         out[rows] = _entropy(logp, logp.exp())
     return out.reshape(logits.shape[:-1])
@@ -81,7 +84,7 @@ def logprobs_from_logits(logits: Tensor, token_ids: Tensor) -> Tensor:
     """
     flat, ids = logits.reshape(-1, logits.shape[-1]), token_ids.reshape(-1, 1).long()
     out = torch.empty(flat.shape[0], dtype=torch.float32, device=logits.device)
-    for rows in _row_chunks(*flat.shape):
+    for rows in _row_chunks(flat):
         chunk = flat[rows].float()
         out[rows] = chunk.gather(-1, ids[rows]).squeeze(-1) - chunk.logsumexp(-1)
     return out.reshape(token_ids.shape)
@@ -153,19 +156,19 @@ def inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
 
 def _draw_rows(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Draw:
     logits = logits.float()
-    peak, likeliest = logits.max(-1)
+    peak = logits.amax(-1)
     logp = torch.log_softmax(logits, dim=-1)
     weights = logp.exp()
     entropies = _entropy(logp, weights)
     if temperature == 0:
-        token_ids = likeliest
+        token_ids = logits.argmax(-1)
     else:
         if temperature != 1:
             # The peak goes to 0 first, so that a very small temperature cannot overflow.
             weights = torch.softmax((logits - peak[:, None]) / temperature, dim=-1)
         token_ids = inverse_cdf(top_p_weights(weights, top_p), uniforms)
     logprobs = logp.gather(-1, token_ids[:, None]).squeeze(-1)
-    # max() passes NaN on, so one number per row tells NaN, +Inf and "nothing is possible" from a usable row.
+    # amax passes NaN on, so one number per row tells NaN, +Inf and "nothing is possible" from a usable row.
     return Draw(token_ids, logprobs, entropies, torch.isfinite(peak))
 
 
@@ -188,7 +191,7 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float = 1.0, top_p: floa
     Draw
         A row with NaN or +Inf is flagged, never an exception, and does not disturb the other rows.
     """
-    parts = [_draw_rows(logits[r], uniforms[r], temperature, top_p) for r in _row_chunks(*logits.shape)]
+    parts = [_draw_rows(logits[r], uniforms[r], temperature, top_p) for r in _row_chunks(logits)]
     if len(parts) == 1:
         return parts[0]
     return Draw(

@@ -75,7 +75,7 @@ def _widen_flat(value: float, ci: Interval | None, n_prompts: int, bounds: Inter
     if bounds is None:
         return None
     reach = _no_event_bound(n_prompts) * (bounds[1] - bounds[0])
-    return max(bounds[0], value - reach), min(bounds[1], value + reach)
+    return max(float(bounds[0]), value - reach), min(float(bounds[1]), value + reach)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class Population:
         if raw is None or raw[1] - raw[0] > 1e-12 or span is None:
             return _widen_flat(delta, raw, n, None)
         reach = _no_event_bound(max(n, 1)) * (span[1] - span[0]) / 2
-        return max(span[0], delta - reach), min(span[1], delta + reach)
+        return max(float(span[0]), delta - reach), min(float(span[1]), delta + reach)
 
     def ratio(self, name: str, statistic: Statistic, baseline: Statistic, note: str | None = None) -> Measurement:
         """Estimate `statistic / baseline` with a paired interval; unit `x baseline`."""
@@ -194,7 +194,7 @@ def quantile_statistic(values: Sequence[FloatArray], q: float) -> Statistic:
 
     Replicates read it off per-prompt counts between 1,024 pooled quantiles, so its resolution is 0.1 % in rank.
     """
-    pooled = np.concatenate(values)
+    pooled = np.concatenate([*values, np.array([])])
     if len(pooled) == 0:
         return lambda weights: np.full(len(weights), np.nan)
     edges = np.unique(np.quantile(pooled, np.linspace(0, 1, _QUANTILE_BINS + 1)))

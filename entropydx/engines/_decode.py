@@ -6,7 +6,6 @@ Shape letters: P prompts of one prefill, L their padded length, B rows, T tokens
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from entropydx.engines._cache import expand
 from entropydx.engines._noise import uniform_stream
 from entropydx.errors import EngineError
 from entropydx.logits import draw
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(slots=True)
 class _Prefix:
-    """What a prefill leaves behind for P prompts."""
+    """What a prefill leaves behind: P prompts, or B rows once expanded."""
 
     cache: Any
     logits: Tensor
@@ -119,13 +119,12 @@ class Decoder:
         owners = [(index, sample) for index, work in enumerate(batch) for sample in work.samples]
         for start in range(0, len(owners), max_rows):
             part = owners[start : start + max_rows]
-            last = start + max_rows >= len(owners)
-            # Selecting rows replaces the tensors of a cache layer and never writes into them, so that a slice
-            # can start from a copy of the layer objects alone.
-            cache = prefix.cache if last else _shallow(prefix.cache)
             rows = torch.tensor([index for index, _ in part], device=prefix.logits.device)
             names = [(batch[index].prompt_id, sample) for index, sample in part]
-            yield from self._decode(cache, prefix.logits[rows], prefix.mask[rows], rows, names)
+            expanded = _Prefix(expand(prefix.cache, rows), prefix.logits[rows], prefix.mask[rows])
+            if start + max_rows >= len(owners):
+                prefix.cache = None
+            yield from self._decode(expanded, names)
 
     def _prefill(self, prompts: Sequence[list[int]]) -> _Prefix:
         longest = max(map(len, prompts))
@@ -150,9 +149,8 @@ class Decoder:
         noise = np.stack([uniform_stream(self._params.seed, prompt, sample, n) for prompt, sample in names])
         return torch.from_numpy(noise).to(device, torch.float32 if device.type == "mps" else torch.float64)
 
-    def _decode(
-        self, cache: Any, logits: Tensor, prompt_mask: Tensor, rows: Tensor, names: Sequence[tuple[str, int]]
-    ) -> Iterator[Row]:
+    def _decode(self, prefix: _Prefix, names: Sequence[tuple[str, int]]) -> Iterator[Row]:
+        cache, logits, prompt_mask = prefix.cache, prefix.logits, prefix.mask
         params, device, n_rows = self._params, logits.device, len(names)
         record, noise = _Record(names, params.max_new_tokens, device), self._noise(names, device)
         stop, prompt_width = self._stop.to(device), prompt_mask.shape[1]
@@ -160,7 +158,6 @@ class Decoder:
         lengths = prompt_mask.sum(-1)
         slots = torch.arange(n_rows, device=device)  # where each row of the batch is recorded
         running = torch.ones(n_rows, dtype=torch.bool, device=device)
-        cache.reorder_cache(rows)
         for t in range(params.max_new_tokens):
             step = draw(logits, noise[slots, t], params.temperature, params.top_p)
             record.token_ids[slots, t] = step.token_ids.to(torch.int32)
@@ -188,12 +185,3 @@ def _reasons(finite: Tensor, stopped: Tensor) -> list[FinishReason]:
         "non_finite" if not ok else "stop" if stop else "length"
         for ok, stop in zip(finite.tolist(), stopped.tolist(), strict=True)
     ]
-
-
-def _shallow(cache: Any) -> Any:
-    clone = copy.copy(cache)
-    clone.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in clone.layers:
-        # Linear-attention layers keep their states in dictionaries.
-        vars(layer).update({k: dict(v) for k, v in vars(layer).items() if isinstance(v, dict)})
-    return clone

@@ -126,7 +126,9 @@ def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
     settings = json.loads((out / "tokenizer_config.json").read_text())
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the name that transformers 4, and so older vLLM, also knows
+    settings["tokenizer_class"] = (
+        "PreTrainedTokenizerFast"  # the name that transformers 4, and so older vLLM, also knows
+    )
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     for path in out.iterdir():
         path.chmod(0o644)

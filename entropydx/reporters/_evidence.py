@@ -18,8 +18,6 @@ BAR = 24
 """Cells of a number line."""
 INDENT = 6
 """Cells in front of a comparison."""
-DETAILS = 22
-"""Cells that the details need beside a comparison on one line."""
 SHOWN = 5
 """Findings of one heading, unless everything is asked for."""
 _WORD: dict[Status, str] = {"fired": "", "clear": "not so: ", "undecided": "undecided: "}
@@ -51,7 +49,7 @@ def sides(report: Report) -> Sides:
     accused, cleared = _with(about, "for", "fired"), _with(about, "for", "clear")
     excused, unexcused = _with(about, "against", "fired"), _with(about, "against", "clear")
     others = [f for f in report.findings if f not in about]
-    undecided = [f for f in [*about, *others] if f.status == "undecided"]
+    undecided = sorted((f for f in [*about, *others] if f.status == "undecided"), key=lambda f: not f.decisive)
     if label is Label.HEALTHY:
         supporting, opposing, unseen = cleared + excused, accused, unexcused
     elif label in FAILURES:
@@ -112,22 +110,16 @@ class _Drawer:
     label: Label
     rows: dict[str, MeasurementRow]
     name_width: int
-    reading_width: int
-    wide: bool
-    """Whether a comparison fits on one line."""
+    """Of the column of names; a longer name has a line of its own."""
     verbose: bool
 
     @classmethod
     def of(cls, report: Report, width: int, verbose: bool) -> _Drawer:
-        evidence = [e for f in report.findings for e in f.evidence]
-        names = max([BAR, *(cell_len(_name(e)) for e in evidence)])
-        readings = max((cell_len(_reading(e).plain) for e in evidence), default=0)
+        names = [cell_len(_name(e)) for f in report.findings for e in f.evidence]
         return cls(
             label=report.diagnosis.label,
             rows={row.name: row for row in report.measurements},
-            name_width=min(names, width // 2 - INDENT),
-            reading_width=readings,
-            wide=INDENT + names + BAR + readings + DETAILS + 6 <= width,
+            name_width=min(max([BAR, *names]), width // 2 - INDENT),
             verbose=verbose,
         )
 
@@ -147,28 +139,26 @@ class _Drawer:
         name, reading, row = Text(_name(evidence)), _reading(evidence), self.rows.get(evidence.measurement)
         baseline = row.baseline if row and evidence.field == "value" else None
         line = Text() if evidence.value is None else number_line(evidence, baseline, BAR)
-        details = Text(", ".join(self._details(evidence, row)), style="dim")
-        if self.wide:
-            cells = [name, line, reading, details]
-            return grid([self.name_width, BAR, self.reading_width, None], [cells], indent=INDENT)
+        source = f"; threshold: {evidence.source}" if self.verbose else ""
+        details = Text(_details(evidence, row) + source, style="dim")
         if cell_len(name.plain) > self.name_width:
             return Group(
                 hanging(" " * INDENT, name), grid([BAR, None], [[line, reading], ["", details]], indent=INDENT)
             )
         return grid([self.name_width, None], [[name, reading], [line, details]], indent=INDENT)
 
-    def _details(self, evidence: Evidence, row: MeasurementRow | None) -> Iterator[str]:
-        if evidence.value is None:
-            yield evidence.missing_reason or "no reason was recorded"
-        else:
-            if row and row.baseline is not None and row.value is not None:
-                value, baseline = (number(x, decimals(row.value, row.ci)) for x in (row.value, row.baseline))
-                yield f"baseline {baseline}" if evidence.field == "value" else f"{baseline} to {value}"
-            if evidence.ci is None:
-                yield (row.note if row else None) or "why there is no interval was not recorded"
-            yield f"n={evidence.n}"
-        if self.verbose:
-            yield f"threshold: {evidence.source}"
+
+def _details(evidence: Evidence, row: MeasurementRow | None) -> str:
+    """Return unit, baseline and prompts, or why there is no number."""
+    if evidence.value is None:
+        return evidence.missing_reason or "no reason was recorded"
+    known = [evidence.unit] if evidence.unit else []
+    if row and row.baseline is not None and row.value is not None:
+        value, baseline = (number(x, decimals(row.value, row.ci)) for x in (row.value, row.baseline))
+        known.append(f"baseline {baseline}" if evidence.field == "value" else f"{baseline} to {value}")
+    if evidence.ci is None:
+        known.append((row.note if row else None) or "why there is no interval was not recorded")
+    return ", ".join([*known, f"n={evidence.n}"])
 
 
 def _name(evidence: Evidence) -> str:
@@ -176,11 +166,11 @@ def _name(evidence: Evidence) -> str:
 
 
 def _reading(evidence: Evidence) -> Text:
-    """Return `0.05 [0.04, 0.06] < 0.27 nats/token` as a statement that is true: `not <` when clear, `?` undecided."""
+    """Return `0.05 [0.04, 0.06] < 0.27` as a statement that is true: `not <` when clear, `?` undecided."""
     bound = f"{evidence.op} {evidence.threshold:g}"
     if evidence.value is None:
         return Text(f"not measured ({bound})", style="yellow")
     places = decimals(evidence.value, evidence.ci, evidence.threshold)
     numbers = estimate(evidence.value, evidence.ci, places, signed=evidence.field == "delta")
     relation = {"fired": bound, "clear": f"not {bound}", "undecided": f"{bound} ?"}[evidence.status]
-    return Text.assemble(numbers, " ", (relation, _STYLE[evidence.status]), (f" {evidence.unit}", "dim"))
+    return Text.assemble(numbers, " ", (relation, _STYLE[evidence.status]))

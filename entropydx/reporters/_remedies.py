@@ -30,11 +30,12 @@ def settings(framework: str, config: dict[str, Any]) -> list[str]:
 
 
 def _flag(key: str, value: Any) -> str:
-    flag = f"--{key.lstrip('-')}"
+    """Return a flag and its words; text is taken as typed, so `"0.2 0.28"` is two words and `""` is none."""
+    name = key.lstrip("-")
     if isinstance(value, bool):
-        return flag if value else f"--no-{key.lstrip('-')}"
-    values = value if isinstance(value, list | tuple) else [value]
-    return " ".join([flag, *(shlex.quote(str(v)) for v in values)])
+        return f"--{name}" if value else f"--no-{name}"
+    given = value.split() if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    return " ".join([f"--{name}", *(shlex.quote(str(word)) for word in given)])
 
 
 def _yaml(value: Any) -> str:
@@ -73,7 +74,7 @@ def _remedy(rank: int, remedy: Remedy, here: set[Label], width: int) -> Group:
     names = max((len(name) for name in remedy.config), default=0)
     for framework, config in remedy.config.items():
         parts.append(_snippet(framework, config, names, width - names - 7))
-    basis = list(remedy.evidence)
+    basis = [sentence.rstrip(".") for sentence in remedy.evidence]
     if remedy.versions:
         basis.append(f"keys as in {', '.join(' '.join(pair) for pair in remedy.versions.items())}")
     parts.append(hanging("     ", "; ".join(basis), style="dim"))

@@ -10,8 +10,8 @@ The prompt is the unit of every interval. Below about 20 of them the bootstrap i
 Many samples of few prompts: they do not help.
 
 ## Thresholds
-20: measured coverage of the 98.75 % interval is 0.945-0.975 at 6 prompts, 0.97-0.99 at 16, 0.965 or more from 24 on
-(benchmarks/interval_coverage.py).
+20: measured coverage of the 98.75 % interval is 0.946-0.973 at 6 prompts, 0.975-0.995 at 16, and 0.973 or more from 24
+on (benchmarks/interval_coverage.py).
 
 ## References
 Hesterberg 2015, arXiv:1411.5279.

@@ -16,9 +16,11 @@ from entropydx.errors import SuiteError
 from entropydx.types import Difficulty, Domain, Prompt, VerifierSpec
 
 NAMES = (
-    "Ada Ben Cora Dan Eli Fay Gus Hana Ivo June Kai Lena Max Nora Otto Pia Quinn Rosa Sam Tess Uri Vera Walt Xena Yan Zoe"
-).split()
-"""26 first names, in alphabetical order."""
+    "Ada", "Ben", "Cora", "Dan", "Eli", "Fay", "Gus", "Hana", "Ivo",
+    "June", "Kai", "Lena", "Max", "Nora", "Otto", "Pia", "Quinn", "Rosa",
+    "Sam", "Tess", "Uri", "Vera", "Walt", "Xena", "Yan", "Zoe",
+)  # fmt: skip
+"""26 first names, one for each letter."""
 
 MAX_REDRAWS = 500
 """Draws in a row that may repeat earlier prompts before a level counts as used up."""

@@ -56,9 +56,7 @@ class Equations(Family):
 
 
 def _item(question: str, asked: str, answer: int, steps: str, guess_rate: float) -> Item:
-    return Item(
-        question=question, form=f"<value of {asked}>", answer=str(answer), steps=steps, guess_rate=guess_rate
-    )
+    return Item(question=question, form=f"<value of {asked}>", answer=str(answer), steps=steps, guess_rate=guess_rate)
 
 
 suite: Suite = Equations()

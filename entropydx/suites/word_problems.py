@@ -9,7 +9,7 @@ from entropydx.protocols import Suite
 from entropydx.suites._common import NAMES, Family, Item
 from entropydx.types import Domain, VerifierSpec
 
-THINGS = "apples shells stamps marbles buttons cards coins beads stickers pencils".split()
+THINGS = ["apples", "shells", "stamps", "marbles", "buttons", "cards", "coins", "beads", "stickers", "pencils"]
 
 
 class WordProblems(Family):
@@ -33,9 +33,7 @@ class WordProblems(Family):
 
 
 def _item(question: str, answer: int, steps: list[str], guess_rate: float) -> Item:
-    return Item(
-        question=question, form="<number>", answer=str(answer), steps="\n".join(steps), guess_rate=guess_rate
-    )
+    return Item(question=question, form="<number>", answer=str(answer), steps="\n".join(steps), guess_rate=guess_rate)
 
 
 def _gifts(rng: Random) -> Item:
@@ -46,7 +44,9 @@ def _gifts(rng: Random) -> Item:
         f"{name} has {start} {thing}. {friend} gives {name} {more} more {thing}. Then {name} loses {fewer} {thing}. "
         f"How many {thing} does {name} have now?"
     )
-    return _item(question, answer, [f"{start} + {more} = {start + more}", f"{start + more} - {fewer} = {answer}"], 1 / 40)
+    return _item(
+        question, answer, [f"{start} + {more} = {start + more}", f"{start + more} - {fewer} = {answer}"], 1 / 40
+    )
 
 
 def _boxes(rng: Random) -> Item:
@@ -85,8 +85,8 @@ def _tank(rng: Random) -> Item:
     gain, taken = (filled - leaked) * minutes, people * litres
     start = answer + taken - gain
     question = (
-        f"A tank holds {start} litres of water. For {minutes} minutes a pump adds {filled} litres a minute while a leak "
-        f"loses {leaked} litres a minute. Then {people} people take {litres} litres each. How many litres are left?"
+        f"A tank holds {start} litres of water. For {minutes} minutes a pump adds {filled} litres a minute while a "
+        f"leak loses {leaked} litres a minute. Then {people} people take {litres} litres each. How many litres are left?"
     )
     steps = [
         f"{filled} - {leaked} = {filled - leaked}",
@@ -104,8 +104,8 @@ def _factory(rng: Random) -> Item:
     made, held = machines * parts * days, stores * stock
     question = (
         f"A factory runs {machines} machines. Each makes {parts} parts a day, and they run for {days} days. Every part "
-        f"needs {screws} screws. The factory already has {stores} stores with {stock} screws in each. How many more screws "
-        f"must it buy?"
+        f"needs {screws} screws. The factory already has {stores} stores with {stock} screws in each. How many more "
+        f"screws must it buy?"
     )
     steps = [
         f"{machines} * {parts} = {machines * parts}",

@@ -75,7 +75,7 @@ def test_bfloat16_logits_are_reduced_in_float32():
 def test_chunking_changes_nothing(monkeypatch):
     rows, uniforms = torch.randn(9, 50), torch.rand(9)
     whole, entropies = draw(rows, uniforms), entropy_from_logits(rows)
-    monkeypatch.setattr(module, "CHUNK_ELEMENTS", 100)  # two rows at a time, and an odd one at the end
+    monkeypatch.setattr(module, "CPU_CHUNK_ELEMENTS", 100)  # two rows at a time, and an odd one at the end
     parts = draw(rows, uniforms)
     for field in ("token_ids", "logprobs", "entropies", "finite"):
         torch.testing.assert_close(getattr(parts, field), getattr(whole, field), rtol=0, atol=0)

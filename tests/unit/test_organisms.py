@@ -1,0 +1,237 @@
+"""The organisms: the demonstrations, the check's counting, and the committed checkpoints against their records."""
+
+import json
+import math
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from entropydx.errors import ConfigError
+from entropydx.organisms import check, find_recipe, grow, recipes
+from entropydx.organisms.check import BARS, FORMS, N_SAMPLES, judge, measure
+from entropydx.organisms.corpus import Style, demonstrations, run_with_slips, training_items
+from entropydx.organisms.growing import RECORD
+from entropydx.organisms.language import build_model, build_tokenizer
+from entropydx.organisms.pretrain import IGNORED, collate, encode, learning_rate_factor
+from entropydx.suites.tiny import Chain, suite
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "organisms"
+COMMITTED = sorted(path.parent for path in FIXTURES.glob(f"tiny-*/{RECORD}"))
+NAMES = [path.name for path in COMMITTED]
+
+
+# ── demonstrations ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_demonstrations_have_the_shares_of_their_style():
+    style = Style(equations=0.5, values=0.2, reductions=0.2, direct=0.1)
+    demos = demonstrations(4000, style, seed=0)
+    assert demos == demonstrations(4000, style, seed=0)
+    forms = Counter(next(name for name, p in FORMS.items() if p.fullmatch(d.completion)) for d in demos)
+    for form in ("equations", "values", "reductions", "direct"):
+        share = getattr(style, form)
+        assert abs(forms[form] / 4000 - share) < 4 * math.sqrt(share * (1 - share) / 4000)
+
+
+def test_without_slips_every_demonstration_is_right():
+    gold = {item.prompt: item.answer for item in suite.prompts(0, 120)}
+    chains = [_parse(prompt) for prompt in gold]
+    rng = np.random.default_rng(0)
+    assert [f"{run_with_slips(c, 0.0, rng)[-1]:02d}" for c in chains] == list(gold.values())
+
+
+def test_slips_have_their_rate_and_the_rest_follows_from_them():
+    chain, rng = Chain(start=0, steps=(("+", 10), ("+", 10))), np.random.default_rng(0)
+    runs = [run_with_slips(chain, 0.25, rng) for _ in range(4000)]
+    first = np.mean([values[0] != 10 for values in runs])
+    second = np.mean([values[1] != (values[0] + 10) % 100 for values in runs])
+    assert abs(first - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 4000)
+    assert abs(second - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 4000)
+
+
+def test_training_items_are_of_the_domains_asked_for_and_not_of_the_seeds_of_a_check():
+    items = training_items(200, ("in",), seed=0)
+    assert len(items) == 200
+    assert {item.domain for item in items} == {"in"}
+    longer = {i.prompt for i in suite.prompts(check.CHECK_SEED, 600) if i.difficulty == "hard"}
+    assert not longer & {item.prompt for item in items}
+
+
+def _parse(prompt: str) -> Chain:
+    first, *rest = re.findall(r"\d\d|[-+*&~@]", prompt)
+    return Chain(start=int(first), steps=tuple(zip(rest[::2], map(int, rest[1::2]), strict=True)))
+
+
+# ── tokenizer, model, loss ────────────────────────────────────────────────────────────────────────
+
+
+def test_one_character_is_one_token_and_decoding_gives_the_text_back():
+    tokenizer = build_tokenizer()
+    text = "37+05-12=(42-12)(30)A30."
+    ids = tokenizer(text)["input_ids"]
+    assert len(ids) == len(text)
+    assert tokenizer.decode(ids) == text
+    assert tokenizer("Ω")["input_ids"] == [tokenizer.unk_token_id]
+    assert tokenizer.chat_template is None
+
+
+def test_the_model_is_small_and_fixed_by_its_seed():
+    tokenizer = build_tokenizer()
+    one, two, other = (build_model(tokenizer, seed) for seed in (0, 0, 1))
+    assert one.num_parameters() <= 400_000
+    assert torch.equal(one.lm_head.weight, two.lm_head.weight)
+    assert not torch.equal(one.lm_head.weight, other.lm_head.weight)
+
+
+def test_only_the_completion_and_the_stop_token_carry_loss():
+    tokenizer = build_tokenizer()
+    demo = demonstrations(1, Style(), seed=0)[0]
+    ids, targets = collate(encode([demo], tokenizer) * 2, tokenizer.pad_token_id)
+    n = len(demo.prompt)
+    assert (targets[:, :n] == IGNORED).all()
+    assert torch.equal(targets[:, n:], ids[:, n:])
+    assert ids[0, -1] == tokenizer.eos_token_id
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_twentieth():
+    assert learning_rate_factor(0, 1000) == pytest.approx(0.01)
+    assert learning_rate_factor(100, 1000) == pytest.approx(1.0)
+    assert learning_rate_factor(550, 1000) == pytest.approx(0.525)
+    assert learning_rate_factor(1000, 1000) == pytest.approx(0.05)
+
+
+# ── the check ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("37+05=42;42-12=30;A30.", "equations"),
+        ("[42]>[30]>A30.", "values"),
+        ("(42-12)(30)A30.", "reductions"),
+        ("A30.", "direct"),
+        ("(42-12)[30]>A30.", "malformed"),
+        ("[42]>[30]>A30", "malformed"),
+    ],
+)
+def test_forms_are_recognised_by_the_whole_completion(text, form):
+    assert check._form(text) == form
+
+
+def _outcome(answers: list[str | None], gold: str) -> check._Outcome:
+    texts = [f"A{a}." if a else "" for a in answers]
+    item = next(p for p in suite.prompts(0, 1))
+    object.__setattr__(item, "answer", gold)
+    return check._Outcome(item, texts, [True] * len(texts), [])
+
+
+def test_a_tied_vote_counts_by_its_share():
+    assert _outcome(["10", "10", "20", "20"], "10").majority == 0.5
+    assert _outcome(["10", "10", "10", "20"], "10").majority == 1.0
+    assert _outcome(["20", "20", "20", "10"], "10").majority == 0.0
+    assert _outcome([None, None], "10").majority == 0.0
+    assert _outcome(["20", "20", "20", None], "10").agreement == 0.75
+
+
+def test_a_bar_without_its_number_is_missed():
+    numbers = {bar.number: bar.limit for bar in BARS["healthy"]}
+    assert all(r.passed for r in judge("healthy", numbers, dict.fromkeys(numbers, 1.0)) if r.bar.relation == "value")
+    del numbers["stopped"]
+    missed = [r.bar.number for r in judge("healthy", numbers, numbers) if not r.passed]
+    assert "stopped" in missed
+
+
+# ── committed checkpoints ─────────────────────────────────────────────────────────────────────────
+
+
+def test_every_recipe_is_committed_and_every_committed_organism_has_a_recipe():
+    assert sorted(recipe.name for recipe in recipes()) == NAMES
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=NAMES)
+def test_a_committed_organism_is_a_small_ordinary_checkpoint(folder):
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
+    sidecar = tomllib.loads((folder / "entropydx.toml").read_text())
+    assert sidecar == {"checkpoint": {"suite": "tiny", "max_new_tokens": 64}}
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    assert model.dtype == torch.bfloat16
+    assert model.num_parameters() <= 400_000
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id == 1
+    assert tokenizer.pad_token_id == 0
+    assert len(tokenizer("37+05=")["input_ids"]) == 6
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=NAMES)
+def test_a_record_repeats_the_recipe_and_says_whether_the_check_passed(folder):
+    record = json.loads((folder / RECORD).read_text())
+    recipe = find_recipe(folder.name)
+    assert (record["cause"], record["label"], record["parent"]) == (recipe.cause, recipe.label, recipe.parent)
+    assert record["why"] == recipe.why
+    assert record["recipe"]["steps"] == recipe.dose.steps
+    assert record["recipe"]["learning_rate"] == recipe.dose.learning_rate
+    assert folder.name in record["command"]
+    assert record["check"]["passed"] == all(bar["passed"] for bar in record["check"]["bars"])
+    assert len(record["check"]["bars"]) == len(BARS[recipe.cause])
+
+
+@pytest.fixture(scope="module")
+def small_check() -> dict[str, dict[str, float]]:
+    """Every committed organism on 36 prompts."""
+    torch.set_num_threads(1)
+    return {folder.name: measure(folder, n_prompts=36) for folder in COMMITTED}
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=NAMES)
+def test_a_small_check_repeats_the_record(folder, small_check):
+    record = json.loads((folder / RECORD).read_text())["check"]["numbers"]
+    numbers = small_check[folder.name]
+    half_width = 4 / math.sqrt(36) * 0.5  # four standard errors of a mean over 36 prompts, each in [0, 1]
+    for name in ("pass@1", "majority", "pass@16"):
+        assert abs(numbers[name] - record[name]) < half_width
+    assert numbers["token_entropy"] == pytest.approx(record["token_entropy"], rel=0.5, abs=0.01)
+    assert abs(numbers["largest_form"] - record["largest_form"]) < 0.15
+    assert numbers["stopped"] > 0.99
+
+
+@pytest.mark.slow
+def test_growing_a_small_dose_writes_a_complete_organism_and_its_base(tmp_path):
+    out = tmp_path / "tiny-variance"
+    record = grow("tiny-variance", out, seed=3, dose=0.01, n_check_prompts=12)
+    assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "tiny-base").iterdir()}
+    assert json.loads((out / RECORD).read_text()) == record
+    assert record["dose"] == 0.01
+    assert "--dose 0.01" in record["command"]
+    assert not record["check"]["passed"]  # three steps plant nothing, and the record says so
+
+
+@pytest.mark.slow
+def test_grpo_runs_and_the_same_seed_gives_the_same_weights(tmp_path):
+    weights = []
+    for run in ("one", "two"):
+        folder = tmp_path / run
+        folder.mkdir()
+        (folder / "tiny-base").symlink_to(FIXTURES / "tiny-base")
+        grow("tiny-healthy", folder / "tiny-healthy", seed=3, dose=0.05, n_check_prompts=6)
+        weights.append((folder / "tiny-healthy" / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_growing_refuses_what_it_cannot_do(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    with pytest.raises(ConfigError, match="not empty"):
+        grow("tiny-base", tmp_path / "full")
+    with pytest.raises(ConfigError, match="no organism named 'tiny-bass'"):
+        grow("tiny-bass", tmp_path / "new")
+    with pytest.raises(ConfigError, match="no training step"):
+        grow("tiny-base", tmp_path / "new", dose=1e-6)
+
+
+def test_sixteen_samples_are_what_the_bars_speak_of():
+    assert N_SAMPLES == 16

@@ -1,0 +1,175 @@
+"""The whole job on closed-form policies, and what resumption may not change."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entropydx import document, pipeline, plugins
+from entropydx.config import RunConfig, Settings, resolve
+from entropydx.errors import CheckpointError, EngineCapabilityError, PluginNotFoundError, RunStoreError
+from entropydx.protocols import Silent
+from entropydx.types import Group, Label, Prompt, Report, SamplingParams
+
+
+def _config(name: str, run_dir: Path, *, baseline: bool = True, **settings: object) -> RunConfig:
+    flags = Settings(
+        engine="synthetic",
+        baseline="synthetic:healthy" if baseline else None,
+        run_dir=str(run_dir),
+        **settings,  # type: ignore[arg-type]
+    )
+    return resolve(f"synthetic:{name}", flags)
+
+
+def _comparable(report: Report) -> Report:
+    return replace(report, created_at="", cost=replace(report.cost, wall_s=0, tokens_per_s=None, peak_memory_bytes=None))
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "exit_code"),
+    [
+        ("healthy", Label.HEALTHY, 0),
+        ("collapsed", Label.TRAINING_COLLAPSE, 1),
+        ("noisy", Label.INFERENCE_VARIANCE, 1),
+        ("exploded", Label.ABNORMAL, 1),
+        ("broken", Label.ABNORMAL, 1),
+        ("empty", Label.ABNORMAL, 1),
+        ("truncated", Label.ABNORMAL, 1),
+        ("leaky", Label.ABNORMAL, 1),
+        ("silent", Label.INCONCLUSIVE, 3),
+    ],
+)
+def test_planted_truth_is_named(tmp_path: Path, name: str, label: Label, exit_code: int) -> None:
+    report = pipeline.diagnose(_config(name, tmp_path))
+    assert (report.diagnosis.label, report.exit_code) == (label, exit_code), report.diagnosis.summary
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_false_alarm_when_a_sound_policy_is_drawn_twice(tmp_path: Path, seed: int) -> None:
+    # Another profile with the same truth: other noise, so the pairing cannot hide a difference.
+    report = pipeline.diagnose(_config("slow", tmp_path, seed=seed, prompts=54))
+    assert report.diagnosis.label == Label.HEALTHY
+
+
+def test_measured_entropy_is_the_planted_one(tmp_path: Path) -> None:
+    profile = plugins.load("engine", "synthetic")("synthetic:healthy", None, Silent())._profile
+    report = pipeline.diagnose(_config("healthy", tmp_path))
+    row = next(m for m in report.measurements if m.name == "token_entropy.mean")
+    assert row.ci is not None
+    assert row.ci[0] < profile.mean_entropy < row.ci[1]
+
+
+def test_without_a_baseline_the_verdict_is_weaker_and_says_so(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("healthy", tmp_path, baseline=False))
+    assert report.diagnosis.label == Label.HEALTHY
+    assert "baseline" in report.diagnosis.failures["training_collapse"].reason
+    collapsed = pipeline.diagnose(_config("collapsed", tmp_path / "b", baseline=False))
+    assert collapsed.diagnosis.label == Label.INCONCLUSIVE
+    assert collapsed.diagnosis.failures["training_collapse"].reason.startswith("suspected")
+
+
+def test_ten_prompts_are_too_few(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("collapsed", tmp_path, prompts=10))
+    assert report.diagnosis.label == Label.INCONCLUSIVE
+    assert any("--prompts" in advice for advice in report.diagnosis.would_settle_it)
+
+
+def test_a_failure_is_recommended_for_and_illustrated(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("collapsed", tmp_path))
+    assert 0 < len(report.recommendations) <= 3
+    for remedy in report.recommendations:
+        assert Label.TRAINING_COLLAPSE in remedy.for_
+        assert Label.TRAINING_COLLAPSE not in remedy.contraindicated_for
+    assert report.examples
+    assert pipeline.diagnose(_config("healthy", tmp_path / "h")).recommendations == ()
+
+
+class _InterruptedError(Exception):
+    pass
+
+
+def test_an_interrupted_run_resumes_without_drawing_again_and_gives_the_same_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pipeline.diagnose(_config("collapsed", tmp_path / "whole"))
+    engine = plugins.load("engine", "synthetic")
+    original = engine.generate
+    drawn: list[str] = []
+    limit = 20
+
+    def generate(self: object, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[Group]:
+        for group in original(self, prompts, params):
+            if len(drawn) == limit:
+                raise _InterruptedError
+            drawn.append(group.prompt.id)
+            yield group
+
+    monkeypatch.setattr(engine, "generate", generate)
+    with pytest.raises(_InterruptedError):
+        pipeline.diagnose(_config("collapsed", tmp_path / "part"))
+    limit = 1000
+    resumed = pipeline.diagnose(_config("collapsed", tmp_path / "part"))
+    assert len(drawn) == 2 * whole.protocol.n_prompts, "every prompt once for the checkpoint, once for the baseline"
+    assert _comparable(resumed) == _comparable(whole)
+
+
+def test_a_finished_run_is_read_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pipeline.diagnose(_config("noisy", tmp_path))
+    monkeypatch.setattr(plugins.load("engine", "synthetic"), "generate", lambda *_: pytest.fail("drawn again"))
+    again = pipeline.diagnose(_config("noisy", tmp_path))
+    assert _comparable(again) == _comparable(first)
+    assert again.cost.tokens_per_s is None
+
+
+def test_triage_of_the_run_and_of_the_report_agree_with_the_diagnosis(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("noisy", tmp_path))
+    assert _comparable(pipeline.retriage(tmp_path)) == _comparable(report)
+    judged = pipeline.retriage(tmp_path / "report.json")
+    assert judged.diagnosis == report.diagnosis
+    assert judged.examples == report.examples
+    assert document.load_report(tmp_path / "report.json").diagnosis == report.diagnosis
+
+
+def test_triage_of_an_unfinished_run_says_how_to_finish_it(tmp_path: Path) -> None:
+    config = _config("broken", tmp_path)
+    pipeline.diagnose(config)
+    manifest = tmp_path / "run.json"
+    manifest.write_text('{"store_version": 1, "key": {}}')
+    with pytest.raises(RunStoreError, match="was interrupted.*diagnose"):
+        pipeline.retriage(tmp_path)
+
+
+def test_a_run_directory_of_another_protocol_is_refused(tmp_path: Path) -> None:
+    pipeline.diagnose(_config("healthy", tmp_path))
+    with pytest.raises(RunStoreError, match="seed: 0 there, 1 now"):
+        pipeline.diagnose(_config("healthy", tmp_path, seed=1))
+
+
+def test_unknown_names_are_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="known: synthetic:healthy"):
+        pipeline.diagnose(_config("helthy", tmp_path))
+    with pytest.raises(PluginNotFoundError, match="did you mean 'arithmetic'"):
+        pipeline.diagnose(_config("healthy", tmp_path, suite="arithmetik"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_engine_without_entropies_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = plugins.load("engine", "synthetic")
+    monkeypatch.setattr(engine, "provides", replace(engine.provides, entropies=False))
+    with pytest.raises(EngineCapabilityError, match="no exact entropies"):
+        pipeline.diagnose(_config("healthy", tmp_path))
+
+
+def test_suites_are_interleaved_and_a_prefix_of_more() -> None:
+    many = pipeline.resolve_suite("core", 0, 54, {})
+    few = pipeline.resolve_suite("core", 0, 20, {})
+    assert many[:20] == few
+    families = {p.family for p in many}
+    assert len(families) >= 8
+    assert {p.domain for p in many} == {"in", "out"}
+    for difficulty in ("easy", "medium", "hard"):
+        assert sum(p.difficulty == difficulty for p in many) == 18
+    two = pipeline.resolve_suite("arithmetic,tiny", 0, 10, {})
+    assert len({p.family for p in two}) == 2
