@@ -48,7 +48,7 @@ format: $(VENV)/dev  ## Format and mend what ruff can.
 	$(BIN)/ruff check --fix .
 
 golden: $(VENV)/dev  ## Write the golden files and the published schema again.
-	ENTROPYDX_GOLDEN=write $(BIN)/python -m pytest -q tests/unit/test_document.py tests/unit/test_reporters.py
+	$(BIN)/python -m tests.golden.refresh
 
 clean:  ## Remove the environment and the caches.
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -9,6 +9,8 @@ from __future__ import annotations
 LEAD = r"(?i)\banswer[*_` \t]{0,6}+(?:is\b[ \t]?:?|:|=)"
 """`Answer:`, `**Answer**:`, `the answer is`."""
 
+_COLON = r"(?i)\banswer[*_` \t]{0,6}+(?:is[ \t]?)?:"
+_END = r"[ \t*_`\"'.$)\]}]{0,8}+(?:\n|\Z)"
 _OPEN = r"[\s*_`\"'$(\[{]{0,12}+(?:\\(?:boxed|text|mathrm|mathbf|\(|\[)[\s*$({]{0,4}+){0,3}+"
 _REFUSAL = r"(?!(?:unknown|unclear|undefined|undetermined|not|none|no|cannot|can't|impossible|n/?a|idk)\b)"
 _CLAUSE = r"(?:(?:[a-z'’]{1,16} ){1,4}?(?:is|are|has|have|was|=)[ \t]?:?[ \t]?)?"
@@ -27,11 +29,11 @@ ANSWER_NUMBER = (
 )
 """`Answer: 42`, `**Answer:** $\\boxed{1,000}$`, `The answer is x = 5`, `Answer: 3 + 4 = 7`; a refusal is no answer."""
 
-ANSWER_WORD = r"(?i:answer)[*_` \t]{0,6}+:" + _OPEN + rf"(?i:{_REFUSAL})([A-Za-z]++)(?![ \t]?[\w'’-])"
-"""One word of letters: `Answer: tac`; `Answer: it is tac` has more than one."""
+ANSWER_WORD = _COLON + _OPEN + _REFUSAL + r"(\w++)(?![ \t]?[\w'’-])"
+"""One word: `Answer: tac`; `Answer: it is tac` has more than one."""
 
-ANSWER_LIST = LEAD + _OPEN + r"([-\w]++(?:[ \t]?,[ \t]?[-\w]++)++)"
-"""Two or more items between commas: `Answer: 3, 5, 9`."""
+ANSWER_LIST = _COLON + _OPEN + rf"((?:[-\w]++[ \t]?,[ \t]?)++[-\w]++|{_REFUSAL}[-\w]++(?={_END}))"
+"""Items between commas: `Answer: 3, 5, 9`; or one alone on its line, which is then wrong and not missing."""
 
 ANSWER_COUNTS = LEAD + _OPEN + r"(\d++(?:[ \t]?,[ \t]?\d++)*+)(?![\w.,]*\d)"
 """One or more counts between commas: `Answer: 4` or `Answer: 4, 0, 2`."""
@@ -39,7 +41,8 @@ ANSWER_COUNTS = LEAD + _OPEN + r"(\d++(?:[ \t]?,[ \t]?\d++)*+)(?![\w.,]*\d)"
 ANSWER_MOMENT = (
     LEAD
     + _OPEN
-    + r"(?:0(?=\d:\d\d\b))?(\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?|\d{1,2}:\d\d)(?::00)?+(?![\d:]|[ \t]?p\.?m)"
+    + r"(?:0(?=\d:\d\d(?!\d)))?"
+    + r"(\d{1,2}:\d\d(?=:00(?!\d))|\d[\d:-]{0,18}+(?:[ T]\d\d?:\d\d:\d\d)?+)(?![ \t]?p\.?m)"
 )
 """A time of 24 hours `9:05` (a leading zero is dropped), a date `2024-03-17`, or both, `2024-03-17 09:05:00`."""
 

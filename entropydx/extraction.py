@@ -45,7 +45,7 @@ _NO_ANSWER = re.compile(
     r"(?:cannot|can['’]t|could not) be)\b"
 )
 _NUMBER = re.compile(r"(?:(?<![\w)\].])[-+])?(?<![\w.])\$?\d++(?:,\d\d\d)*+(?:\.\d++)?+(?:\s?/\s?\d++)?+%?", re.ASCII)
-_SENTENCE = re.compile(r"(?:[A-Za-z'’,:;]{1,20}+\s){1,12}+(?=[-+$\d])(.*)", re.DOTALL)
+_SENTENCE = re.compile(r"(?:[A-Za-z'’,:;]{1,20}+\s){1,12}+(?=[-+]?\$?\d)(.*)", re.DOTALL)
 _CHOICE = re.compile(r"\W{0,4}(?:(?:option|choice|letter)\s)?\(?([A-E])(?=\W*$|[).:]|\s*[-–—])", re.IGNORECASE)
 _CHOICE_IN_TEXT = re.compile(r"\(([A-E])\)")
 _ESCAPE_OR_CLASS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
@@ -156,7 +156,8 @@ def conventional_answer(text: str, verifier: str) -> str | None:
     """
     stated = stated_answer(text)
     if verifier in {"numeric", "math"}:
-        stated = _last(_NUMBER, plain(text)) if stated is None else _number_in(stated)
+        stated = _last(_NUMBER, plain(text)) if stated is None else stated
+        stated = number_in(stated) if verifier == "numeric" and stated else stated
     elif verifier == "choice":
         stated = _choice(text, stated)
     elif stated is None:
@@ -172,8 +173,8 @@ def _last(pattern: re.Pattern[str], text: str) -> str | None:
     return found
 
 
-def _number_in(stated: str) -> str:
-    """Return the number of a plain sentence, `There are 42 apples`; the text itself when it is not one."""
+def number_in(stated: str) -> str:
+    """Return the number, with its unit, of a plain sentence, `There are 42 apples`; any other text as it is."""
     sentence = _SENTENCE.fullmatch(stated)
     return sentence[1] if sentence else stated
 

@@ -43,7 +43,8 @@ def _row_chunks(rows: Tensor) -> Iterator[slice]:
 
 def _entropy(logp: Tensor, p: Tensor) -> Tensor:
     # A masked token has p = 0 and log p = -inf; its contribution is the limit of p ln p, which is 0.
-    return -torch.linalg.vecdot(p, logp.clamp_min(torch.finfo(logp.dtype).min))
+    negative: Tensor = torch.linalg.vecdot(p, logp.clamp_min(torch.finfo(logp.dtype).min))
+    return -negative
 
 
 def entropy_from_logits(logits: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ def _grade(prompt: Prompt, completion: Completion) -> Completion:
 
 def sample(engine: Engine, role: Role, todo: Plan, run: store.RunStore, progress: Progress) -> Samples:
     """Draw what the run directory does not hold yet, and return everything in the plan's order."""
-    held = {g.prompt.id: g for g in run.recover(role)}
+    held = {g.prompt.id for g in run.recover(role)}
     missing = [p for p in todo.prompts if p.id not in held]
     if held and missing:
         progress.warn(f"{role}: {len(held)} of {len(todo.prompts)} prompts are in {run.path} and are not drawn again")
@@ -147,13 +147,11 @@ def sample(engine: Engine, role: Role, todo: Plan, run: store.RunStore, progress
         progress.warn(f"{role}: all {len(todo.prompts)} prompts are in {run.path}; nothing is drawn")
     if missing:
         for group in engine.generate(missing, todo.params):
-            graded = grade(group)
-            run.append(role, graded)
-            held[group.prompt.id] = graded
+            run.append(role, grade(group))
         engine.close()
-    return Samples(
-        checkpoint=engine.info, params=todo.params, groups=tuple(held[p.id] for p in todo.prompts if p.id in held)
-    )
+    # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
+    stored = {g.prompt.id: g for g in run.recover(role)}
+    return Samples(checkpoint=engine.info, params=todo.params, groups=tuple(stored[p.id] for p in todo.prompts))
 
 
 # ── measure, find, report ─────────────────────────────────────────────────────────────────────────

@@ -21,16 +21,6 @@ from entropydx.types import FAILURES, Confidence, Diagnosis, Evidence, FailureAs
 UNTESTED = "untested"
 SUSPECTED = "suspected"
 NO_CLASSIFIER = "no calibrated classifier in this version, so rules speak alone"
-WORDS = {
-    Label.TRAINING_COLLAPSE: "training collapse",
-    Label.INFERENCE_VARIANCE: "inference variance",
-    Label.HARD_SAMPLE_SHORTCUTTING: "hard-sample shortcutting",
-    Label.TEACHER_OVERCONFIDENCE: "teacher-induced overconfidence",
-    Label.HEALTHY: "healthy",
-    Label.ABNORMAL: "abnormal",
-    Label.INCONCLUSIVE: "inconclusive",
-}
-"""The labels in a reader's words."""
 MEANING = {
     Label.TRAINING_COLLAPSE: "the policy stopped exploring: entropy, forks, formats and answer diversity are gone",
     Label.INFERENCE_VARIANCE: "it can, but not reliably: the same prompt gives wildly different quality",
@@ -112,12 +102,10 @@ def _primary(case: _Case, failures: dict[str, FailureAssessment]) -> Label:
 
 
 def _runner_up(case: _Case, label: Label) -> Label | None:
-    """Return the next best explanation: the most supported other failure, or healthy when none is supported."""
+    """Return the most supported other failure; None when nothing speaks for any."""
     others = [f for f in FAILURES if f != label]
     best = max(others, key=case.support)
-    if case.support(best) > 0:
-        return best
-    return None if label in {Label.HEALTHY, Label.INCONCLUSIVE, Label.ABNORMAL} else Label.HEALTHY
+    return best if case.support(best) > 0 else None
 
 
 def _confidence(label: Label, failures: dict[str, FailureAssessment]) -> Confidence:
@@ -128,15 +116,15 @@ def _confidence(label: Label, failures: dict[str, FailureAssessment]) -> Confide
 def _summary(case: _Case, label: Label, failures: dict[str, FailureAssessment]) -> str:
     if case.instrument:
         return f"{case.instrument[0].statement}; nothing is said about the model until that is mended."
-    untested = [WORDS[f] for f in FAILURES if failures[f].reason.startswith(UNTESTED)]
+    untested = [f.words for f in FAILURES if failures[f].reason.startswith(UNTESTED)]
     beside = f" Untested: {', '.join(untested)}." if untested else ""
     if label in FAILURES:
         accusing = next(f for f in case.about(label, decisive=True) if f.status == "fired")
         return f"{accusing.statement}.{beside}"
     if label == Label.HEALTHY:
-        cleared = [WORDS[f] for f in FAILURES if failures[f].status == "absent"]
+        cleared = [f.words for f in FAILURES if failures[f].status == "absent"]
         return f"Tested and cleared: {', '.join(cleared)}.{beside}"
-    open_ = [f"{WORDS[f]} ({failures[f].reason})" for f in FAILURES if failures[f].status == "undetermined"]
+    open_ = [f"{f.words} ({failures[f].reason})" for f in FAILURES if failures[f].status == "undetermined"]
     return f"The evidence cannot decide: {'; '.join(open_)}."
 
 
@@ -166,7 +154,7 @@ def _would_settle(case: _Case, label: Label, has_baseline: bool) -> tuple[str, .
     if not has_baseline:
         advice.append("give the checkpoint before the suspected training with --baseline: collapse needs one")
     if label not in {Label.ABNORMAL}:
-        unseen = [WORDS[f] for f in FAILURES if not [x for x in case.findings if x.failure == f]]
+        unseen = [f.words for f in FAILURES if not [x for x in case.findings if x.failure == f]]
         if unseen:
             advice.append(f"nothing in this version tests {' or '.join(unseen)}")
     return tuple(dict.fromkeys(advice))

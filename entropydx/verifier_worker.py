@@ -43,7 +43,7 @@ def math_readable(text: str) -> bool:
     """Return whether math-verify can read a LaTeX expression."""
     from math_verify import parse  # noqa: PLC0415
 
-    return bool(parse(f"${text}$", parsing_timeout=None))
+    return any(not isinstance(reading, str) for reading in parse(f"${text}$", parsing_timeout=None))
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {f.__name__: f for f in (last_group, fullmatch, math_equal, math_readable)}

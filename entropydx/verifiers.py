@@ -27,6 +27,7 @@ from entropydx.extraction import (
     UnclosedThinkError,
     conventional_answer,
     matches,
+    number_in,
     search,
     strip_reasoning,
     tidy,
@@ -208,6 +209,8 @@ def _math(prompt: Prompt, found: str) -> Compared:
         return answer, "correct"
     if value is not None and gold is not None:
         return answer, _verdict(value == gold)
+    if gold is not None and parse_rational(number_in(found)) == gold:
+        return format_rational(gold), "correct"
     if _WORDS.fullmatch(tidy(prompt.answer)):  # math-verify would read `east` as the product e·a·s·t, equal to `seat`
         return answer, _verdict(answer.casefold() == _canonical(prompt.answer).casefold())
     if len(found) > MAX_MATH_CHARS:

@@ -19,6 +19,10 @@ STEP = 64
 class GrowingLayer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
     """A full-attention layer whose `keys` and `values`, (B, heads, T, dim), are views into larger buffers."""
 
+    keys: Tensor
+    values: Tensor
+    _buffers: tuple[Tensor, Tensor]
+
     @classmethod
     def from_rows(cls, layer: DynamicLayer, rows: Tensor) -> GrowingLayer:
         """Return a new layer that holds the given rows of another, repeated as `rows` repeats them."""

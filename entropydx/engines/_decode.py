@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(slots=True)
 class _Prefix:
-    """What a prefill leaves behind: P prompts, or B rows once expanded."""
+    """What a prefill leaves behind for P prompts."""
 
     cache: Any
     logits: Tensor
@@ -121,10 +121,10 @@ class Decoder:
             part = owners[start : start + max_rows]
             rows = torch.tensor([index for index, _ in part], device=prefix.logits.device)
             names = [(batch[index].prompt_id, sample) for index, sample in part]
-            expanded = _Prefix(expand(prefix.cache, rows), prefix.logits[rows], prefix.mask[rows])
+            cache = expand(prefix.cache, rows)
             if start + max_rows >= len(owners):
                 prefix.cache = None
-            yield from self._decode(expanded, names)
+            yield from self._decode(cache, prefix.logits[rows], prefix.mask[rows], names)
 
     def _prefill(self, prompts: Sequence[list[int]]) -> _Prefix:
         longest = max(map(len, prompts))
@@ -149,8 +149,9 @@ class Decoder:
         noise = np.stack([uniform_stream(self._params.seed, prompt, sample, n) for prompt, sample in names])
         return torch.from_numpy(noise).to(device, torch.float32 if device.type == "mps" else torch.float64)
 
-    def _decode(self, prefix: _Prefix, names: Sequence[tuple[str, int]]) -> Iterator[Row]:
-        cache, logits, prompt_mask = prefix.cache, prefix.logits, prefix.mask
+    def _decode(
+        self, cache: Any, logits: Tensor, prompt_mask: Tensor, names: Sequence[tuple[str, int]]
+    ) -> Iterator[Row]:
         params, device, n_rows = self._params, logits.device, len(names)
         record, noise = _Record(names, params.max_new_tokens, device), self._noise(names, device)
         stop, prompt_width = self._stop.to(device), prompt_mask.shape[1]
@@ -160,6 +161,7 @@ class Decoder:
         running = torch.ones(n_rows, dtype=torch.bool, device=device)
         for t in range(params.max_new_tokens):
             step = draw(logits, noise[slots, t], params.temperature, params.top_p)
+            del logits  # else the next step's would be the second (B, V) in memory
             record.token_ids[slots, t] = step.token_ids.to(torch.int32)
             record.logprobs[slots, t], record.entropies[slots, t] = step.logprobs, step.entropies
             stopped = torch.isin(step.token_ids, stop)

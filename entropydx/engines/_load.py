@@ -6,6 +6,7 @@ import contextlib
 import copy
 import logging
 import pickle
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,8 @@ def _quiet() -> Iterator[None]:
     hf_logging.disable_progress_bar()
     hf_logging.set_verbosity(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         hf_logging.set_verbosity(level)
         if bars:
@@ -219,15 +221,17 @@ def load_model(
     else:
         kwargs["use_safetensors"] = not model.pickled
         kwargs["weights_only"] = True
-    if placement.spread:
-        kwargs["device_map"] = "auto"
+    mapped = placement.spread or (placement.device.startswith("cuda") and is_accelerate_available())
+    if mapped:
+        # Straight to the GPUs, never through host memory; quantised weights cannot be moved afterwards.
+        kwargs["device_map"] = "auto" if placement.spread else placement.device
     try:
         with _reading("weights", model):
             loaded, report = AutoModelForCausalLM.from_pretrained(
                 where, dtype=placement.dtype, output_loading_info=True, **kwargs
             )
         _check_complete(model, report, progress)
-        loaded = loaded if placement.spread else loaded.to(placement.device)
+        loaded = loaded if mapped else loaded.to(placement.device)
         if checkpoint.format == "peft":
             loaded = _apply_adapter(loaded, checkpoint, n_rows)
     except RuntimeError as error:

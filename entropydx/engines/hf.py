@@ -100,7 +100,7 @@ class HfEngine:
         )
         self._model: Any = None
         self._rows_seen = 0
-        self._row_limit = options.batch_rows
+        self._most_rows = sys.maxsize  # lowered for good when memory runs out
 
     @property
     def info(self) -> CheckpointInfo:
@@ -134,11 +134,13 @@ class HfEngine:
         ConfigError
             A sampling parameter is out of range, or `thinking` asks for a switch that the template lacks.
         EngineError
-            A prompt cannot be rendered or does not fit the model's context (before anything is drawn), or not even
-            one row fits into memory.
+            Two prompts share an id, a prompt cannot be rendered, or it does not fit the model's context (all before
+            anything is drawn); or not even one row fits into memory.
         """
         _check_params(params)
         renderer = Renderer(self._tokenizer, params.thinking)
+        if len({p.id for p in prompts}) < len(prompts):
+            raise EngineError("two prompts have the same id", "ids key the random numbers and must be unique")
         samples = tuple(range(params.n_samples))
         work = [Work(p.id, renderer.token_ids(p), samples) for p in prompts]
         self._check_fit(work, params)
@@ -177,8 +179,6 @@ class HfEngine:
         if not prompts:
             return
         by_id = {p.id: (p, len(w.token_ids)) for p, w in zip(prompts, work, strict=True)}
-        if len(by_id) < len(prompts):
-            raise EngineError("two prompts have the same id", "ids key the random numbers and must be unique")
         with self._threads():
             self._load()
             self._progress.start(f"sampling {self._info.ref}", len(prompts))
@@ -213,30 +213,28 @@ class HfEngine:
         """Yield every row; a batch that runs out of memory is repeated, unfinished rows only, at half the size."""
         decoder = Decoder(self._model, self._stop_ids(), params)
         queue = deque(sorted(work, key=lambda w: len(w.token_ids), reverse=True))
-        if not self._row_limit:
-            longest = len(queue[0].token_ids) + params.max_new_tokens
-            itemsize = self._placement.dtype.itemsize
-            row_bytes = bytes_per_row(self._config, self._vocab_size, longest, itemsize)
-            self._row_limit = auto_rows(self._model.device, row_bytes)
+        wanted = self._options.batch_rows or self._auto_rows(len(queue[0].token_ids) + params.max_new_tokens)
         while queue:
-            batch = _take(queue, self._row_limit)
+            limit = min(wanted, self._most_rows)
+            batch = _take(queue, limit)
+            n_rows = min(limit, sum(len(w.samples) for w in batch))
             finished: set[tuple[str, int]] = set()
             try:
-                for row in decoder.run(batch, self._row_limit):
+                for row in decoder.run(batch, limit):
                     finished.add((row.prompt_id, row.sample))
                     yield row
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                short = True
             else:
-                short = False
-            n_rows = min(self._row_limit, sum(len(w.samples) for w in batch))
-            if not short:
                 self._rows_seen = max(self._rows_seen, n_rows)
                 continue
             queue.extendleft(reversed(_outstanding(batch, finished)))
             self._shrink(n_rows)
+
+    def _auto_rows(self, n_positions: int) -> int:
+        row_bytes = bytes_per_row(self._config, self._vocab_size, n_positions, self._placement.dtype.itemsize)
+        return auto_rows(self._model.device, row_bytes)
 
     def _shrink(self, n_rows: int) -> None:
         # Called after the except block has ended, because its traceback keeps the failed step's tensors alive.
@@ -245,8 +243,8 @@ class HfEngine:
             raise EngineError(
                 "out of memory with a single row", "use fewer --max-new-tokens, --dtype bfloat16 or a larger device"
             )
-        self._row_limit = n_rows // 2
-        self._progress.warn(f"out of memory with {n_rows} rows: going on with {self._row_limit}")
+        self._most_rows = n_rows // 2
+        self._progress.warn(f"out of memory with {n_rows} rows: going on with {self._most_rows}")
 
 
 def _check_params(params: SamplingParams) -> None:

@@ -27,35 +27,40 @@ PREFIX = "synthetic:"
 class Profile:
     """The truth of one synthetic policy."""
 
-    p_right: tuple[float, float, float] = (0.95, 0.8, 0.3)
-    """Chance of a right answer on easy, medium and hard prompts."""
+    p_right: tuple[float, float, float] = (0.97, 0.75, 0.15)
+    """Mean chance of a right answer on easy, medium and hard prompts."""
+    consistency: float = 0.8
+    """0: every prompt of a difficulty has the mean chance; 1: every prompt is always or never right. A prompt's chance is drawn
+    from Beta(m s, (1 - m) s) with s = 1/consistency - 1."""
     fork_share: float = 0.2
-    fork_entropy: float = 1.5
-    """nats"""
+    fork_entropy: float = 1.0
+    """Mean of the exponential distribution of entropies at forks, nats; cut off at ln V."""
     other_entropy: float = 0.05
-    """nats"""
+    """The same elsewhere, nats."""
     favourite_wrong: float = 0.2
     """Chance that a wrong answer is the prompt's favourite wrong answer."""
     formats: tuple[str, ...] = ("{}", "So:\n- first\n- then\n{}", "```\nwork\n```\n{}")
     """Templates around the solution, drawn uniformly."""
     fault: str = ""
     """`nan`, `truncated`, `empty`, `silent` (no answer) or `leaky` (writes role markers)."""
+    noise: str = ""
+    """Of the sampling noise; profiles that share it are drawn with common random numbers."""
     seconds_per_prompt: float = field(default=0.0)
     """Pretended slowness, for tests of interruption."""
 
     @property
     def mean_entropy(self) -> float:
-        """Expected token entropy, nats."""
-        return self.fork_share * self.fork_entropy + (1 - self.fork_share) * self.other_entropy
+        """Expected token entropy, nats: m (1 - exp(-ln V / m)) for an exponential of mean m cut off at ln V."""
+        cut = [m * (1 - float(VOCAB_SIZE) ** (-1 / m)) for m in (self.fork_entropy, self.other_entropy)]
+        return float(self.fork_share * cut[0] + (1 - self.fork_share) * cut[1])
 
 
 PROFILES = {
     "healthy": Profile(),
-    "collapsed": Profile(
-        p_right=(0.97, 0.85, 0.1), fork_share=0.02, other_entropy=0.005, favourite_wrong=0.98, formats=("{}",)
-    ),
-    "noisy": Profile(p_right=(0.6, 0.55, 0.3), favourite_wrong=0.05),
-    "exploded": Profile(p_right=(0.0, 0.0, 0.0), fork_share=0.95, fork_entropy=9.0, other_entropy=2.0),
+    "twin": Profile(noise="twin"),
+    "collapsed": Profile(consistency=0.98, fork_share=0.02, other_entropy=0.005, favourite_wrong=0.98, formats=("{}",)),
+    "noisy": Profile(p_right=(0.6, 0.55, 0.15), consistency=0.02, favourite_wrong=0.05),
+    "exploded": Profile(p_right=(0.0, 0.0, 0.0), fork_share=0.95, fork_entropy=40.0, other_entropy=2.0),
     "broken": Profile(fault="nan"),
     "truncated": Profile(fault="truncated"),
     "empty": Profile(fault="empty"),
@@ -112,12 +117,13 @@ class SyntheticEngine:
         """Nothing to free."""
 
     def _complete(self, prompt: Prompt, params: SamplingParams, sample: int) -> Completion:
-        rng = _stream(params.seed, prompt.id, sample)
+        rng = _stream(self._profile.noise, params.seed, prompt.id, sample)
         text = self._text(prompt, rng)
         fault = self._profile.fault
         n_tokens = min(max(len(text.split()) * 2, 1), params.max_new_tokens)
         forks = rng.random(n_tokens) < self._profile.fork_share
-        entropies = np.where(forks, self._profile.fork_entropy, self._profile.other_entropy)
+        levels = np.where(forks, self._profile.fork_entropy, self._profile.other_entropy)
+        entropies = np.minimum(levels * rng.exponential(size=n_tokens), np.log(VOCAB_SIZE))
         return Completion(
             token_ids=rng.integers(0, VOCAB_SIZE, n_tokens),
             logprobs=-entropies,
@@ -126,10 +132,14 @@ class SyntheticEngine:
             finish_reason="non_finite" if fault == "nan" else "length" if fault == "truncated" else "stop",
         )
 
+    def _ability(self, prompt: Prompt) -> float:
+        mean = self._profile.p_right[("easy", "medium", "hard").index(prompt.difficulty)]
+        spread = 1 / self._profile.consistency - 1
+        return float(_stream("ability", prompt.id).beta(mean * spread, (1 - mean) * spread)) if 0 < mean < 1 else mean
+
     def _text(self, prompt: Prompt, rng: np.random.Generator) -> str:
         profile = self._profile
-        level = ("easy", "medium", "hard").index(prompt.difficulty)
-        right = rng.random() < profile.p_right[level]
+        right = rng.random() < self._ability(prompt)
         template = profile.formats[int(rng.integers(len(profile.formats)))]
         favourite = rng.random() < profile.favourite_wrong
         if profile.fault in {"empty", "silent"}:
@@ -141,12 +151,22 @@ class SyntheticEngine:
 
 
 def _wrong(prompt: Prompt, rng: np.random.Generator | None) -> str:
-    """Return a wrong answer of the gold answer's length: the prompt's favourite one without a generator."""
+    """Return a wrong answer of the gold answer's shape: the prompt's favourite one without a generator."""
     rng = rng or _stream("favourite", prompt.id)
     while True:
-        digits = "".join(str(d) for d in rng.integers(1, 10, max(len(prompt.answer), 2)))
-        if digits != prompt.answer:
-            return digits
+        wrong = "".join(_same_kind(character, rng) for character in prompt.answer)
+        if wrong != prompt.answer:
+            return wrong
+
+
+def _same_kind(character: str, rng: np.random.Generator) -> str:
+    """Return another digit (never 0) for a digit, a letter for a letter, and anything else as it is."""
+    if character.isdigit():
+        return str(rng.integers(1, 10))
+    if character.isalpha():
+        letter = chr(ord("a") + int(rng.integers(26)))
+        return letter.upper() if character.isupper() else letter
+    return character
 
 
 def _swap_last(text: str, old: str, new: str) -> str:

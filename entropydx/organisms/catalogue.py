@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from entropydx.errors import ConfigError
 from entropydx.organisms.corpus import Style
-from entropydx.types import Domain
+from entropydx.types import Difficulty, Domain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class GRPODose:
     iterations: int = 1
     """Updates on each batch of rollouts; with one, the clip never binds."""
     domains: tuple[Domain, ...] = ("in",)
+    difficulties: tuple[Difficulty, ...] = ("easy", "medium", "hard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

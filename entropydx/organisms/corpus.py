@@ -92,7 +92,10 @@ def demonstrations(
     return [Demonstration(prompt=chain.text, completion=write(chain, style, rng)) for chain in chains]
 
 
-def training_items(n: int, domains: tuple[Domain, ...], seed: int) -> list[Prompt]:
-    """Return `n` problems of the suite in the given domains, from seeds that no check or diagnosis uses."""
-    drawn = suite.prompts(TRAINING_SEED + seed, 2 * n + 6)
-    return [item for item in drawn if item.domain in domains][:n]
+def training_items(
+    n: int, domains: tuple[Domain, ...], difficulties: tuple[Difficulty, ...], seed: int
+) -> list[Prompt]:
+    """Return `n` problems of the suite in the given strata, from seeds that no check or diagnosis uses."""
+    share = 6 / (len(domains) * len(difficulties))  # the suite deals its six strata out in turn
+    drawn = suite.prompts(TRAINING_SEED + seed, int(share * n) + 6)
+    return [item for item in drawn if item.domain in domains and item.difficulty in difficulties][:n]

@@ -104,7 +104,7 @@ def _train(
     tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
     model = cast("LlamaForCausalLM", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
     if isinstance(dose, GRPODose):
-        items = training_items(dose.steps * dose.prompts_per_step, dose.domains, seed)
+        items = training_items(dose.steps * dose.prompts_per_step, dose.domains, dose.difficulties, seed)
         return run_grpo(model, tokenizer, items, dose, seed, progress), tokenizer
     return _train_sft(model, tokenizer, dose, seed, progress), tokenizer
 

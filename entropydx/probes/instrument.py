@@ -39,7 +39,6 @@ def _rate(hit: Callable[[Completion], bool], among: Callable[[Completion], bool]
 RATES: dict[str, Build] = {
     "truncation_rate": _rate(lambda c: c.finish_reason == "length"),
     "extraction_failure_rate": _rate(lambda c: c.answer is None, lambda c: c.finish_reason == "stop"),
-    "non_finite_rate": _rate(lambda c: c.finish_reason == "non_finite"),
     "empty_rate": _rate(lambda c: not c.text.strip()),
     "template_leak_rate": _rate(lambda c: bool(ROLE_MARKER.search(c.text))),
 }
@@ -51,7 +50,7 @@ class Instrument:
     requires = Requires(grades=True)
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
-        """Return the five rates, and the number of prompts that the checkpoint was measured on."""
+        """Return the four rates, the completion length, and two counts: prompts, and completions broken by the logits."""
         whole = next(strata(samples, baseline, samples.params.seed))
         found = [
             whole.estimate(f"instrument.{name}", "share of completions", build, bounds=(0, 1))
@@ -61,16 +60,18 @@ class Instrument:
             np.array([np.mean([c.n_tokens for c in g.completions]) for g in groups])
         )
         found.append(whole.estimate("instrument.completion_length", "tokens", lengths))
-        return [*found, self._n_prompts(len(whole.groups))]
+        broken = sum(c.finish_reason == "non_finite" for g in whole.groups for c in g.completions)
+        n = len(whole.groups)
+        return [*found, _counted("n_prompts", n, "prompts", n), _counted("n_non_finite", broken, "completions", n)]
 
-    @staticmethod
-    def _n_prompts(n: int) -> Measurement:
-        name = "instrument.n_prompts"
-        if n == 0:
-            return Missing(name=name, reason="nothing was sampled")
-        return Measured(
-            name=name, value=float(n), unit="prompts", n=n, ci=(float(n), float(n)), note="a count, known exactly"
-        )
+
+def _counted(name: str, count: int, unit: str, n: int) -> Measurement:
+    """Return a count over this very sample, which has no sampling error."""
+    name = f"instrument.{name}"
+    if n == 0:
+        return Missing(name=name, reason="nothing was sampled")
+    exactly = (float(count), float(count))
+    return Measured(name=name, value=float(count), unit=unit, n=n, ci=exactly, note="a count, known exactly")
 
 
 probe: Probe = Instrument()

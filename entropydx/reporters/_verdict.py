@@ -53,7 +53,7 @@ def subject(report: Report, width: int) -> Text:
         f"engine {protocol.engine}, device {protocol.device}",
         "chat template" if protocol.chat_template else "no chat template: prompts sent as they are",
         f"seed {protocol.seed}",
-        f"{protocol.ci_level:.0%} intervals, over prompts",
+        f"{100 * protocol.ci_level:.4g}% intervals, over prompts",
     ]
     return flow(pieces, width)
 

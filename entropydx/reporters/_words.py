@@ -115,7 +115,7 @@ def duration(seconds: float) -> str:
 
 def words(label: Label | str) -> str:
     """Return a label as words: `training collapse`."""
-    return str(label).replace("_", " ")
+    return Label(label).words
 
 
 def listed(labels: Sequence[Label | str]) -> str:

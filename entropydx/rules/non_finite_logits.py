@@ -25,9 +25,7 @@ rule = Rule(
     title="The logits held NaN or infinity",
     decisive=True,
     when=(
-        Threshold(
-            measurement="instrument.non_finite_rate", op=">", value=0.0, source="a sound model never produces one"
-        ),
+        Threshold(measurement="instrument.n_non_finite", op=">", value=0.0, source="a sound model never produces one"),
     ),
     settle="run again with --dtype float32; if it stays, the weights are broken",
 )

@@ -86,7 +86,7 @@ def _tank(rng: Random) -> Item:
     start = answer + taken - gain
     question = (
         f"A tank holds {start} litres of water. For {minutes} minutes a pump adds {filled} litres a minute while a "
-        f"leak loses {leaked} litres a minute. Then {people} people take {litres} litres each. How many litres are left?"
+        f"leak loses {leaked} litres a minute. Then {people} people take {litres} litres each. How many are left?"
     )
     steps = [
         f"{filled} - {leaked} = {filled - leaked}",

@@ -28,6 +28,11 @@ class Label(StrEnum):
     ABNORMAL = "abnormal"
     INCONCLUSIVE = "inconclusive"
 
+    @property
+    def words(self) -> str:
+        """The label as a person writes it: `training collapse`."""
+        return self.value.replace("_", " ")
+
 
 FAILURES: tuple[Label, ...] = (
     Label.TRAINING_COLLAPSE,

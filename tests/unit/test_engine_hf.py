@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from entropydx.engines import hf
@@ -91,6 +92,44 @@ def test_entropies_and_logprobs_equal_a_teacher_forced_pass(checkpoint, temperat
             lengths.add(completion.n_tokens)
             assert_exact(model, prompt_ids, completion, 1e-4)
     assert len(lengths) > 2, "the rows should end at different lengths"
+
+
+SMALL = {
+    **{"vocab_size": VOCAB, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+    **{"num_key_value_heads": 2, "max_position_embeddings": 128, "bos_token_id": BOS, "eos_token_id": 1},
+}
+OTHERS = {
+    "Gemma3TextConfig": {"intermediate_size": 48, "head_dim": 8, "sliding_window": 8},  # windows beside full attention
+    "GptOssConfig": {"intermediate_size": 48, "head_dim": 8, "sliding_window": 8, "num_local_experts": 4},  # sinks
+    "BloomConfig": {"n_layer": 2, "n_head": 4},  # ALiBi: no position ids at all
+    "Lfm2Config": {"intermediate_size": 48, "layer_types": ["conv", "full_attention"]},  # convolution states
+    "Qwen3NextConfig": {  # recurrent linear attention and experts
+        **{"intermediate_size": 48, "head_dim": 8, "layer_types": ["linear_attention", "full_attention"]},
+        **{"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8},
+        **{"linear_value_head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
+        "shared_expert_intermediate_size": 16,
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+def test_other_kinds_of_cache_agree_with_a_teacher_forced_pass(tmp_path, name):
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(getattr(transformers, name)(**SMALL, **OTHERS[name])).save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    edit_json(tmp_path / "generation_config.json", eos_token_id=STOPS)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path), byte_tokenizer()
+    for group in sample(open_engine(tmp_path, batch_rows=6)).values():
+        for completion in group.completions:
+            assert_exact(model, tokenizer(group.prompt.prompt)["input_ids"], completion, 1e-4)
+
+
+def test_a_model_without_a_key_value_cache_is_refused(tmp_path):
+    config = transformers.MambaConfig(vocab_size=VOCAB, hidden_size=16, num_hidden_layers=1, state_size=4)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(EngineError, match="MambaForCausalLM keeps no key-value cache"):
+        sample(open_engine(tmp_path))
 
 
 def test_greedy_equals_generate(checkpoint):
@@ -312,7 +351,7 @@ def test_sampling_parameters_out_of_range_are_refused(llama, wrong):
 
 def test_equal_prompt_ids_are_refused(llama):
     with pytest.raises(EngineError, match="same id"):
-        list(open_engine(llama).generate(PROMPTS[:1] * 2, SamplingParams(n_samples=1, max_new_tokens=1)))
+        open_engine(llama).generate(PROMPTS[:1] * 2, SamplingParams(n_samples=1, max_new_tokens=1))
 
 
 def test_a_foreign_tokenizer_is_refused(llama, tmp_path):

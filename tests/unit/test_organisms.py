@@ -56,7 +56,7 @@ def test_slips_have_their_rate_and_the_rest_follows_from_them():
 
 
 def test_training_items_are_of_the_domains_asked_for_and_not_of_the_seeds_of_a_check():
-    items = training_items(200, ("in",), seed=0)
+    items = training_items(200, ("in",), ("medium", "hard"), seed=0)
     assert len(items) == 200
     assert {item.domain for item in items} == {"in"}
     longer = {i.prompt for i in suite.prompts(check.CHECK_SEED, 600) if i.difficulty == "hard"}

@@ -24,7 +24,9 @@ def _config(name: str, run_dir: Path, *, baseline: bool = True, **settings: obje
 
 
 def _comparable(report: Report) -> Report:
-    return replace(report, created_at="", cost=replace(report.cost, wall_s=0, tokens_per_s=None, peak_memory_bytes=None))
+    return replace(
+        report, created_at="", cost=replace(report.cost, wall_s=0, tokens_per_s=None, peak_memory_bytes=None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,8 +50,8 @@ def test_planted_truth_is_named(tmp_path: Path, name: str, label: Label, exit_co
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_no_false_alarm_when_a_sound_policy_is_drawn_twice(tmp_path: Path, seed: int) -> None:
-    # Another profile with the same truth: other noise, so the pairing cannot hide a difference.
-    report = pipeline.diagnose(_config("slow", tmp_path, seed=seed, prompts=54))
+    # The twin has the same truth and other noise, so the pairing cannot hide a difference.
+    report = pipeline.diagnose(_config("twin", tmp_path, seed=seed))
     assert report.diagnosis.label == Label.HEALTHY
 
 
@@ -127,9 +129,7 @@ def test_triage_of_the_run_and_of_the_report_agree_with_the_diagnosis(tmp_path: 
     report = pipeline.diagnose(_config("noisy", tmp_path))
     assert _comparable(pipeline.retriage(tmp_path)) == _comparable(report)
     judged = pipeline.retriage(tmp_path / "report.json")
-    assert judged.diagnosis == report.diagnosis
-    assert judged.examples == report.examples
-    assert document.load_report(tmp_path / "report.json").diagnosis == report.diagnosis
+    assert document.to_json(_comparable(judged)) == document.to_json(_comparable(report))
 
 
 def test_triage_of_an_unfinished_run_says_how_to_finish_it(tmp_path: Path) -> None:
@@ -171,5 +171,5 @@ def test_suites_are_interleaved_and_a_prefix_of_more() -> None:
     assert {p.domain for p in many} == {"in", "out"}
     for difficulty in ("easy", "medium", "hard"):
         assert sum(p.difficulty == difficulty for p in many) == 18
-    two = pipeline.resolve_suite("arithmetic,tiny", 0, 10, {})
+    two = pipeline.resolve_suite("arithmetic,sorting", 0, 10, {})
     assert len({p.family for p in two}) == 2

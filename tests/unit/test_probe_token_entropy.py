@@ -66,9 +66,7 @@ def test_ratio_to_the_baseline_is_exact_for_scaled_entropies() -> None:
 
 def test_without_baseline_the_ratio_is_missing_with_a_reason() -> None:
     found = _measure(_uniform(3, 1.0))
-    assert found["token_entropy.mean_ratio"] == Missing(
-        name="token_entropy.mean_ratio", reason="no baseline was given"
-    )
+    assert found["token_entropy.mean_ratio"] == Missing(name="token_entropy.mean_ratio", reason="no baseline was given")
     assert isinstance(found["token_entropy.fork_share"], Missing)
 
 

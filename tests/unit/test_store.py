@@ -32,7 +32,9 @@ def _group(name: str = "p1") -> Group:
         answer="4",
         grade=1.0,
     )
-    return Group(prompt=prompt, completions=(completion, replace(completion, answer=None, grade=0.0)), n_prompt_tokens=5)
+    return Group(
+        prompt=prompt, completions=(completion, replace(completion, answer=None, grade=0.0)), n_prompt_tokens=5
+    )
 
 
 def test_a_group_comes_back_exactly() -> None:
