@@ -181,6 +181,6 @@ def number_in(stated: str) -> str:
 
 def _choice(text: str, stated: str | None) -> str | None:
     letter = _CHOICE.match(tidy(text) if stated is None else stated)
-    if letter is not None:
+    if letter is not None and not (stated is None and letter[0].startswith("(")):  # (A) may only open a discussion
         return letter[1].upper()
     return _last(_CHOICE_IN_TEXT, text) if stated is None else stated

@@ -43,7 +43,12 @@ def _show(report: Report, verbose: bool) -> None:
 
     from entropydx.reporters import terminal
 
-    terminal.TerminalReporter(verbose=verbose).render_to(Console(file=sys.stdout), report)
+    class Stdout(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would exit 1, which here means that a failure was diagnosed.
+            raise BrokenPipeError
+
+    terminal.TerminalReporter(verbose=verbose).render_to(Stdout(file=sys.stdout), report)
 
 
 def _write(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ def command() -> int:
 
 
 def _describe_torch() -> bool:
-    from entropydx.checkpoint import describe_runtime
+    from entropydx.runtime import describe_runtime
     from entropydx.errors import EntropydxError
 
     try:

@@ -27,14 +27,21 @@ def list_recipes() -> int:
 @guarded
 def grow(
     name: Annotated[str, typer.Argument(help="A recipe's name, see `entropydx organisms list`.")],
-    out: Annotated[Path, typer.Argument(help="Directory for the checkpoint; must not exist or be empty.")],
+    out: Annotated[Path, typer.Option(help="Directory for the checkpoint; must not exist or be empty.")],
     seed: Annotated[int, typer.Option(help="Of the data and of the training.")] = 0,
+    dose: Annotated[float, typer.Option(help="Factor on the number of training steps; 1 is the recipe.")] = 1.0,
 ) -> int:
-    """Train an organism by its recipe (extra [lab]) and check independently that it has its failure."""
+    """Train an organism by its recipe (extra [lab]) and check independently that it is what it should be.
+
+    Exits 0 when it passes its check, 1 when it does not; it is kept either way, as what it is.
+    """
     from entropydx import organisms
     from entropydx.cli._progress import ConsoleProgress
 
     with ConsoleProgress() as progress:
-        result = organisms.grow(name, out, seed, progress)
-    typer.echo(result.describe())
-    return 0 if result.passed else 1
+        check = organisms.grow(name, out, seed, progress, dose=dose)["check"]
+    for bar in check["bars"]:
+        met = "met" if bar["passed"] else "MISSED"
+        typer.echo(f"{bar['number']:24}{bar['relation']:8}{bar['op']:3}{bar['limit']:<8g}{bar['measured']:<10g}{met}")
+    typer.echo(f"{name}: {'passed' if check['passed'] else 'failed'} its independent check; written to {out}")
+    return 0 if check["passed"] else 1

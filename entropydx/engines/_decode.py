@@ -18,7 +18,7 @@ from torch import Tensor
 from entropydx.engines._cache import expand
 from entropydx.engines._noise import uniform_stream
 from entropydx.errors import EngineError
-from entropydx.logits import draw
+from entropydx.logits import Draw, draw
 from entropydx.types import FinishReason, FloatArray, IntArray, SamplingParams
 
 COMPACT_SHARE = 1 / 8
@@ -99,10 +99,7 @@ class Decoder:
     def __init__(self, model: Any, stop_ids: frozenset[int], params: SamplingParams) -> None:
         arguments = inspect.signature(model.forward).parameters
         if "past_key_values" not in arguments:
-            raise EngineError(
-                f"{type(model).__name__} keeps no key-value cache, which engine 'hf' needs",
-                "sample it with another engine",
-            )
+            raise _no_cache(model)
         self._model, self._params = model, params
         self._stop = torch.tensor(sorted(stop_ids), dtype=torch.long)
         self._takes_positions = "position_ids" in arguments
@@ -134,6 +131,8 @@ class Decoder:
             ids[i, longest - len(prompt) :] = torch.tensor(prompt)
             mask[i, longest - len(prompt) :] = 1
         logits, cache = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp_min(0), None)
+        if not hasattr(cache, "layers"):
+            raise _no_cache(self._model)
         return _Prefix(cache, logits, mask.to(logits.device))
 
     def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
@@ -149,6 +148,9 @@ class Decoder:
         noise = np.stack([uniform_stream(self._params.seed, prompt, sample, n) for prompt, sample in names])
         return torch.from_numpy(noise).to(device, torch.float32 if device.type == "mps" else torch.float64)
 
+    def _draw(self, logits: Tensor, uniforms: Tensor) -> Draw:
+        return draw(logits, uniforms, self._params.temperature, self._params.top_p)
+
     def _decode(
         self, cache: Any, logits: Tensor, prompt_mask: Tensor, names: Sequence[tuple[str, int]]
     ) -> Iterator[Row]:
@@ -159,9 +161,9 @@ class Decoder:
         lengths = prompt_mask.sum(-1)
         slots = torch.arange(n_rows, device=device)  # where each row of the batch is recorded
         running = torch.ones(n_rows, dtype=torch.bool, device=device)
+        step = self._draw(logits, noise[:, 0])
+        del logits  # each later step's logits live only inside that step: one (B, V) at a time
         for t in range(params.max_new_tokens):
-            step = draw(logits, noise[slots, t], params.temperature, params.top_p)
-            del logits  # else the next step's would be the second (B, V) in memory
             record.token_ids[slots, t] = step.token_ids.to(torch.int32)
             record.logprobs[slots, t], record.entropies[slots, t] = step.logprobs, step.entropies
             stopped = torch.isin(step.token_ids, stop)
@@ -179,7 +181,15 @@ class Decoder:
                 cache.reorder_cache(keep)
                 slots, token_ids, running = slots[keep], token_ids[keep], running[keep]
             width = prompt_width + t + 1
-            logits, cache = self._forward(token_ids[:, None], mask[slots, :width], (lengths[slots] + t)[:, None], cache)
+            inputs = token_ids[:, None], mask[slots, :width], (lengths[slots] + t)[:, None]
+            step = self._draw(self._forward(*inputs, cache)[0], noise[slots, t + 1])
+
+
+def _no_cache(model: Any) -> EngineError:
+    return EngineError(
+        f"{type(model).__name__} keeps no transformers key-value cache, which engine 'hf' needs",
+        "sample it with another engine",
+    )
 
 
 def _reasons(finite: Tensor, stopped: Tensor) -> list[FinishReason]:

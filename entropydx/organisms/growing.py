@@ -85,10 +85,17 @@ def grow(
             grow(recipe.parent, parent, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
     model, tokenizer = _train(replace(recipe, dose=replace(recipe.dose, steps=steps)), parent, seed, progress)
     _save(model, tokenizer, out)
-    found = check(name, recipe.cause, out, parent or out, n_check_prompts)
+    base = _known_numbers(parent, n_check_prompts) if parent else None
+    found = check(name, recipe.cause, out, parent or out, n_check_prompts, base)
     record = _record(recipe, seed, dose) | {"check": found.to_json()}
     (out / RECORD).write_text(json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _known_numbers(parent: Path, n_prompts: int) -> dict[str, float] | None:
+    """Return the parent's own check values, when they were taken on as many prompts."""
+    recorded = json.loads((parent / RECORD).read_text())["check"]
+    return dict(recorded["numbers"]) if recorded["n_prompts"] == n_prompts else None
 
 
 def _train(
@@ -104,7 +111,7 @@ def _train(
     tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
     model = cast("LlamaForCausalLM", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
     if isinstance(dose, GRPODose):
-        items = training_items(dose.steps * dose.prompts_per_step, dose.domains, dose.difficulties, seed)
+        items = training_items(min(dose.n_problems, dose.steps * dose.prompts_per_step), dose.domains, dose.difficulties, seed)
         return run_grpo(model, tokenizer, items, dose, seed, progress), tokenizer
     return _train_sft(model, tokenizer, dose, seed, progress), tokenizer
 

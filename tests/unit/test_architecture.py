@@ -21,8 +21,8 @@ LAYERS = [
         "verifiers",
         "store",
     },
-    {"layouts", "checkpoint", "chat", "document"},
-    {"engines", "suites", "suite_presets", "suite_sources", "suite_file", "probes", "rules", "remedies", "reporters"},
+    {"layouts", "checkpoint", "chat", "runtime", "document"},
+    {"engines", "suites", "suite_file", "probes", "rules", "remedies", "reporters"},
     {"plugins", "config"},
     {"findings", "examples", "provenance", "triage"},
     {"pipeline"},
@@ -30,7 +30,7 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 ORDER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-TORCH_ALLOWED = ("logits", "checkpoint", "chat", "engines", "organisms")
+TORCH_ALLOWED = ("logits", "checkpoint", "chat", "runtime", "engines", "organisms")
 RICH_ALLOWED = ("cli", "reporters")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -45,7 +45,7 @@ def test_a_checkpoint_may_not_set_anything_else(tmp_path: Path) -> None:
 
 
 def test_unknown_keys_name_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown key 'promts'.*did you mean 'prompts'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'promts'.*did you mean 'prompts'"):
         load_project(_toml(tmp_path / "c.toml", "promts = 3\n"))
 
 

@@ -128,7 +128,7 @@ def test_a_model_without_a_key_value_cache_is_refused(tmp_path):
     config = transformers.MambaConfig(vocab_size=VOCAB, hidden_size=16, num_hidden_layers=1, state_size=4)
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     byte_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(EngineError, match="MambaForCausalLM keeps no key-value cache"):
+    with pytest.raises(EngineError, match="MambaForCausalLM keeps no transformers key-value cache"):
         sample(open_engine(tmp_path))
 
 
