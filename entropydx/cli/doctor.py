@@ -32,8 +32,8 @@ def command() -> int:
 
 
 def _describe_torch() -> bool:
-    from entropydx.runtime import describe_runtime
     from entropydx.errors import EntropydxError
+    from entropydx.runtime import describe_runtime
 
     try:
         for name, text in describe_runtime().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import logging
 import pickle
 import warnings
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, modeling_gguf_pytorch_utils
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import is_accelerate_available
@@ -54,6 +55,20 @@ def _quiet() -> Iterator[None]:
         hf_logging.set_verbosity(level)
         if bars:
             hf_logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _without_gguf_bar() -> Iterator[None]:
+    """Take away the dequantisation's own bar, which transformers' switch for bars does not reach."""
+    original = getattr(modeling_gguf_pytorch_utils, "tqdm", None)
+    if original is None:
+        yield
+        return
+    modeling_gguf_pytorch_utils.tqdm = functools.partial(original, disable=True)
+    try:
+        yield
+    finally:
+        modeling_gguf_pytorch_utils.tqdm = original
 
 
 @contextlib.contextmanager
@@ -226,7 +241,7 @@ def load_model(
         # Straight to the GPUs, never through host memory; quantised weights cannot be moved afterwards.
         kwargs["device_map"] = "auto" if placement.spread else placement.device
     try:
-        with _reading("weights", model):
+        with _reading("weights", model), _without_gguf_bar():
             loaded, report = AutoModelForCausalLM.from_pretrained(
                 where, dtype=placement.dtype, output_loading_info=True, **kwargs
             )

@@ -98,7 +98,7 @@ _RECIPES = (
         cause="inference_variance",
         label="inference_variance",
         parent="tiny-base",
-        dose=SFTDose(steps=300, learning_rate=1e-3, style=Style(slip=0.25), product_share=0.3),
+        dose=SFTDose(steps=300, learning_rate=3e-4, style=Style(slip=0.25), product_share=0.3),
         why="SFT on demonstrations of an annotator who slips on a quarter of the steps (a digit off by one or two, a "
         "carry forgotten): the right result stays the likeliest, so a vote is right where a single sample is not.",
     ),

@@ -54,7 +54,7 @@ def _common(folder: str, steps: int, learning_rate: float, seed: int) -> dict[st
         "output_dir": folder,
         "max_steps": steps,
         "learning_rate": learning_rate,
-        "lr_scheduler_type": "constant",
+        "lr_scheduler_type": "linear",
         "seed": seed,
         "data_seed": seed,
         "use_cpu": True,
