@@ -23,7 +23,7 @@ from entropydx.errors import CheckpointError
 from entropydx.layouts import PICKLES, huggingface_subdirs, refusal
 from entropydx.protocols import EngineOptions
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*(@[\w./-]+)?")
 VOCABULARIES = (
     *("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"),
     *("spiece.model", "spm.model", "sentencepiece.bpe.model", "tekken.json", "qwen.tiktoken", "tiktoken.model"),
@@ -175,7 +175,7 @@ def _recognise(ref: str, path: Path, options: EngineOptions) -> Checkpoint:
 
 def _from_hub(ref: str, options: EngineOptions) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - not needed for local checkpoints
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
     name, _, revision = ref.partition("@")
     wanted = ["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"]
@@ -184,7 +184,7 @@ def _from_hub(ref: str, options: EngineOptions) -> Path:
     try:
         # Files in folders are other formats of the same weights (onnx/, original/), sometimes many times their size.
         found = snapshot_download(name, revision=revision or None, allow_patterns=wanted, ignore_patterns=["*/*"])
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
             f"'{ref}' is not a local path, and the hub did not give it: {reason}",

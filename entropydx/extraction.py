@@ -38,7 +38,7 @@ THINK_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]"
 _ANSWER_TAG = re.compile(r"(?i)<answer>([^<]{0,2000})</answer>")
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}]|[{}]")
 _HASHES = re.compile(r"####[ \t]*([^\n]{0,2000})")
-_ANSWER_LINE = re.compile(LEAD + r"[\s*_]{0,12}+([^\n]{0,2000})")
+_ANSWER_LINE = re.compile(LEAD + r"[\s*_]{0,12}+([^\n]{0,2000})", re.IGNORECASE)
 _NO_ANSWER = re.compile(
     r"(?i)(?:that )?(?:it )?(?:is )?(?:unknown|unclear|undetermined|n/a|idk|unable|impossible to|"
     r"i (?:do not|don['’]t) know|not (?:known|given|clear|sure|certain|possible|enough)|"

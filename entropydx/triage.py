@@ -8,7 +8,7 @@
 5. Otherwise undetermined: `untested` when it has no decisive rule in this run or its inputs are missing.
 
 The label is the present failure of highest severity; `healthy` when every tested failure is absent, at least one was
-tested and none is suspected; else `inconclusive`.
+tested, none is suspected, and nothing got worse that they do not explain; else `inconclusive`.
 """
 
 from __future__ import annotations
@@ -50,8 +50,16 @@ class _Case:
     @property
     def instrument(self) -> list[Finding]:
         """Fired instrument findings, abnormal ones first."""
-        fired = [f for f in self.findings if f.failure not in FAILURES and f.status == "fired"]
-        return sorted(fired, key=lambda f: (f.failure != Label.ABNORMAL, f.code))
+        return sorted(self._beside_failures(decisive=True), key=lambda f: (f.failure != Label.ABNORMAL, f.code))
+
+    @property
+    def unexplained(self) -> list[Finding]:
+        """Fired findings that name no cause and keep `healthy` from being said."""
+        return self._beside_failures(decisive=False)
+
+    def _beside_failures(self, *, decisive: bool) -> list[Finding]:
+        fired = (f for f in self.findings if f.status == "fired" and f.failure not in FAILURES)
+        return [f for f in fired if f.decisive == decisive]
 
 
 def assess_failure(case: _Case, failure: Label) -> FailureAssessment:
@@ -96,7 +104,7 @@ def _primary(case: _Case, failures: dict[str, FailureAssessment]) -> Label:
     if present:
         return max(present, key=lambda f: failures[f].severity or 0.0)
     tested = [f for f in FAILURES if not failures[f].reason.startswith(UNTESTED)]
-    if tested and all(failures[f].status == "absent" for f in tested):
+    if tested and not case.unexplained and all(failures[f].status == "absent" for f in tested):
         return Label.HEALTHY
     return Label.INCONCLUSIVE
 
@@ -124,6 +132,8 @@ def _summary(case: _Case, label: Label, failures: dict[str, FailureAssessment]) 
     if label == Label.HEALTHY:
         cleared = [f.words for f in FAILURES if failures[f].status == "absent"]
         return f"Tested and cleared: {', '.join(cleared)}.{beside}"
+    if case.unexplained:
+        return f"{case.unexplained[0].statement}.{beside}"
     open_ = [f"{f.words} ({failures[f].reason})" for f in FAILURES if failures[f].status == "undetermined"]
     return f"The evidence cannot decide: {'; '.join(open_)}."
 
@@ -143,6 +153,8 @@ def _more_prompts(evidence: Evidence) -> str | None:
 
 def _would_settle(case: _Case, label: Label, has_baseline: bool) -> tuple[str, ...]:
     advice: list[str] = [f.settle for f in case.instrument if f.settle]
+    if label == Label.INCONCLUSIVE and not case.instrument:
+        advice += [f.settle for f in case.unexplained if f.settle]
     for finding in case.findings:
         if finding.direction != "for" or finding.status != "undecided" or case.instrument:
             continue

@@ -30,8 +30,8 @@ class Profile:
     p_right: tuple[float, float, float] = (0.97, 0.75, 0.15)
     """Mean chance of a right answer on easy, medium and hard prompts."""
     consistency: float = 0.8
-    """0: every prompt of a difficulty has the mean chance; 1: every prompt is always or never right. A prompt's chance is drawn
-    from Beta(m s, (1 - m) s) with s = 1/consistency - 1."""
+    """0: every prompt of a difficulty has the mean chance; 1: every prompt is always or never right. A prompt's chance
+    is drawn from Beta(m s, (1 - m) s) with s = 1/consistency - 1."""
     fork_share: float = 0.2
     fork_entropy: float = 1.0
     """Mean of the exponential distribution of entropies at forks, nats; cut off at ln V."""

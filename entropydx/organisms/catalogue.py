@@ -36,6 +36,8 @@ class GRPODose:
     epsilon: float = 0.2
     iterations: int = 1
     """Updates on each batch of rollouts; with one, the clip never binds."""
+    schedule: str = "linear"
+    """Learning-rate schedule, by its name in transformers: `linear` decays to 0."""
     n_problems: int = 10_000
     """Size of the training set; it is gone through again when the steps need more."""
     domains: tuple[Domain, ...] = ("in",)
@@ -89,7 +91,7 @@ _RECIPES = (
         cause="training_collapse",
         label="training_collapse",
         parent="tiny-base",
-        dose=GRPODose(steps=80, learning_rate=1e-3, beta=0.0),
+        dose=GRPODose(steps=200, learning_rate=1e-3, beta=0.0, schedule="constant", n_problems=192),
         why="GRPO with no KL penalty and no entropy bonus: every lucky sample is reinforced until one form and one "
         "answer a problem are left, right or wrong.",
     ),
@@ -98,9 +100,9 @@ _RECIPES = (
         cause="inference_variance",
         label="inference_variance",
         parent="tiny-base",
-        dose=SFTDose(steps=300, learning_rate=3e-4, style=Style(slip=0.25), product_share=0.3),
-        why="SFT on demonstrations of an annotator who slips on a quarter of the steps (a digit off by one or two, a "
-        "carry forgotten): the right result stays the likeliest, so a vote is right where a single sample is not.",
+        dose=SFTDose(steps=300, learning_rate=3e-4, style=Style(slip=0.12), product_share=0.3),
+        why="SFT on demonstrations of an annotator who writes one digit in eight wrong and goes on from there: "
+        "the right result stays the likeliest, so a vote is right where a single sample is not.",
     ),
     Recipe(
         name="tiny-healthy",

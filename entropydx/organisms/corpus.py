@@ -8,7 +8,6 @@ from typing import get_args
 import numpy as np
 
 from entropydx.suites.tiny import (
-    MODULUS,
     OPERATORS,
     Chain,
     draw_chain,
@@ -34,7 +33,7 @@ class Style:
     swap: float = 0.25
     """Probability that an equation exchanges the operands of a commutative step."""
     slip: float = 0.0
-    """Probability that a step is written with a wrong result; the rest follows from the wrong result."""
+    """Probability that a digit of a result is written wrong; the rest follows from the wrong result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +46,21 @@ class Demonstration:
 
 TRAINING_SEED = 9_000_000
 """First suite seed of the problems that organisms are trained on."""
-SLIPS = (1, -1, 10, -10, 9, -9, 11, -11, 2, -2, 20, -20)
-"""A wrong digit or a forgotten carry, modulo 100."""
+
+
+def slip_digits(value: int, slip: float, rng: np.random.Generator) -> int:
+    """Replace each of the two digits of `value`, with probability `slip`, by another digit."""
+    tens, units = ((d + rng.integers(1, 10)) % 10 if rng.random() < slip else d for d in divmod(value, 10))
+    return int(10 * tens + units)
 
 
 def run_with_slips(chain: Chain, slip: float, rng: np.random.Generator) -> list[int]:
-    """Return the running values of a calculator that slips with probability `slip` at each step."""
+    """Return the running values of a calculator that slips with probability `slip` at each digit."""
     a, values = chain.start, []
     for op, b in chain.steps:
         a = OPERATORS[op](a, b)
-        if slip and rng.random() < slip:
-            a = (a + SLIPS[rng.integers(len(SLIPS))]) % MODULUS
+        if slip:
+            a = slip_digits(a, slip, rng)
         values.append(a)
     return values
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+import datasets
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -16,6 +17,7 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import logging as transformers_logging
 
 from entropydx.errors import ConfigError
 from entropydx.organisms.catalogue import GRPODose, PretrainDose, Recipe, SFTDose, find_recipe
@@ -78,6 +80,8 @@ def grow(
     if steps < 1:
         raise ConfigError(f"a dose of {dose} leaves no training step of {recipe.dose.steps}", "raise it")
     progress = progress or Silent()
+    datasets.disable_progress_bars()  # progress goes to the caller alone
+    transformers_logging.disable_progress_bar()
     parent = None
     if recipe.parent is not None:
         parent = out.parent / recipe.parent
@@ -111,7 +115,9 @@ def _train(
     tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
     model = cast("LlamaForCausalLM", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
     if isinstance(dose, GRPODose):
-        items = training_items(min(dose.n_problems, dose.steps * dose.prompts_per_step), dose.domains, dose.difficulties, seed)
+        items = training_items(
+            min(dose.n_problems, dose.steps * dose.prompts_per_step), dose.domains, dose.difficulties, seed
+        )
         return run_grpo(model, tokenizer, items, dose, seed, progress), tokenizer
     return _train_sft(model, tokenizer, dose, seed, progress), tokenizer
 

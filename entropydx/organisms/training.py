@@ -54,7 +54,6 @@ def _common(folder: str, steps: int, learning_rate: float, seed: int) -> dict[st
         "output_dir": folder,
         "max_steps": steps,
         "learning_rate": learning_rate,
-        "lr_scheduler_type": "linear",
         "seed": seed,
         "data_seed": seed,
         "use_cpu": True,
@@ -82,6 +81,7 @@ def run_grpo(
     with tempfile.TemporaryDirectory() as folder:
         config = GRPOConfig(
             **_common(folder, dose.steps, dose.learning_rate, seed),
+            lr_scheduler_type=dose.schedule,
             per_device_train_batch_size=dose.prompts_per_step * dose.group_size,
             num_generations=dose.group_size,
             num_iterations=dose.iterations,
@@ -98,9 +98,7 @@ def run_grpo(
             args=config,
             callbacks=[_Report(progress, "grpo", ("reward", "entropy", "kl"))],
         )
-        _silence(trainer)
-        trainer.train()
-        return cast("LlamaForCausalLM", trainer.model)
+        return _train(trainer)
 
 
 def run_sft(
@@ -128,12 +126,12 @@ def run_sft(
             args=config,
             callbacks=[_Report(progress, "sft", ("loss",))],
         )
-        _silence(trainer)
-        trainer.train()
-        return cast("LlamaForCausalLM", trainer.model)
+        return _train(trainer)
 
 
-def _silence(trainer: Any) -> None:
-    """Take away the trainer's printing callbacks: progress goes to the caller alone."""
+def _train(trainer: Any) -> LlamaForCausalLM:
+    """Run a trainer without its printing callbacks, since progress goes to the caller alone."""
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    trainer.train()
+    return cast("LlamaForCausalLM", trainer.model)

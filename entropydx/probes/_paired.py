@@ -40,11 +40,11 @@ class Paired:
             name + self.suffix, unit, build(self.groups), base, bounds=bounds, n=n, note=note
         )
 
-    def ratio(self, name: str, build: Build) -> Measurement:
+    def ratio(self, name: str, build: Build, note: str | None = None) -> Measurement:
         """Estimate `build(groups) / build(baseline)`; missing when there is no baseline."""
         if self.baseline is None:
             return Missing(name=name + self.suffix, reason=NO_BASELINE)
-        return self.population.ratio(name + self.suffix, build(self.groups), build(self.baseline))
+        return self.population.ratio(name + self.suffix, build(self.groups), build(self.baseline), note)
 
 
 def strata(samples: Samples, baseline: Samples | None, seed: int = 0) -> Iterator[Paired]:

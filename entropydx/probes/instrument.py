@@ -50,7 +50,7 @@ class Instrument:
     requires = Requires(grades=True)
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
-        """Return the four rates, the completion length, and two counts: prompts, and completions broken by the logits."""
+        """Return the four rates, the completion length, and the counts of prompts and of broken completions."""
         whole = next(strata(samples, baseline, samples.params.seed))
         found = [
             whole.estimate(f"instrument.{name}", "share of completions", build, bounds=(0, 1))

@@ -7,8 +7,8 @@ The stop token's position counts (it is a decision of the policy); prompt positi
 `mean` over tokens, `seq_mean` over completions (Cui et al. 2025, arXiv:2505.22617, eq. 5), `p50`, `p80`, `p95`, the
 share below 0.01 nats and above 0.672 nats (the two landmarks of Wang et al. 2025, arXiv:2506.01939, read on Qwen3-8B:
 model- and domain-specific, so features and never verdicts), `fork_share`: tokens above the *baseline's* 80th
-percentile (0.20 for the baseline itself), `mean_ratio` to the baseline, and `normalized`: mean / ln V, 1 for a
-uniform model.
+percentile (0.20 for the baseline itself), `fork_mass_ratio`: the entropy on those tokens, per token, against the
+baseline's, `mean_ratio` to the baseline, and `normalized`: mean / ln V, 1 for a uniform model.
 
 ## What confounds it
 Easy prompts, short answers, boilerplate, a temperature other than 1 at sampling, truncation, and post-training in
@@ -60,6 +60,15 @@ def _share(keep: Callable[[FloatArray], NDArray[np.bool_]]) -> Callable[[tuple[G
     return build
 
 
+def _mass(fork: float) -> Callable[[tuple[Group, ...]], stats.Statistic]:
+    def build(groups: tuple[Group, ...]) -> stats.Statistic:
+        tokens = [entropies(g) for g in groups]
+        above = np.array([t[t > fork].sum() for t in tokens])
+        return stats.ratio_statistic(above, np.array([float(len(t)) for t in tokens]))
+
+    return build
+
+
 def _quantile(q: float) -> Callable[[tuple[Group, ...]], stats.Statistic]:
     return lambda groups: stats.quantile_statistic([entropies(g) for g in groups], q)
 
@@ -82,7 +91,7 @@ class TokenEntropy:
         return [
             part.estimate("token_entropy.mean", UNIT, _token_mean),
             part.ratio("token_entropy.mean_ratio", _token_mean),
-            self._fork_share(part),
+            *self._forks(part),
         ]
 
     def _overall(self, part: Paired, vocab_size: int) -> list[Measurement]:
@@ -109,16 +118,17 @@ class TokenEntropy:
         return part.estimate(name, "share of ln V", build, bounds=(0, 1))
 
     @staticmethod
-    def _fork_share(part: Paired) -> Measurement:
-        name = "token_entropy.fork_share"
-        if part.baseline is None:
-            return Missing(name=name + part.suffix, reason=NO_BASELINE)
-        pooled = np.concatenate([entropies(g) for g in part.baseline]) if part.baseline else np.array([])
-        if len(pooled) == 0:
-            return Missing(name=name + part.suffix, reason="the baseline produced no tokens")
+    def _forks(part: Paired) -> list[Measurement]:
+        """Return the share of fork tokens, and the entropy on them as a ratio to the baseline's."""
+        share, mass = "token_entropy.fork_share", "token_entropy.fork_mass_ratio"
+        pooled = None if part.baseline is None else np.concatenate([np.array([]), *map(entropies, part.baseline)])
+        if pooled is None or len(pooled) == 0:
+            reason = NO_BASELINE if pooled is None else "the baseline produced no tokens"
+            return [Missing(name=name + part.suffix, reason=reason) for name in (share, mass)]
         fork = float(np.quantile(pooled, FORK_QUANTILE))
-        note = f"above {fork:.3g} nats, the baseline's 80th percentile, held fixed in the interval"
-        return part.estimate(name, "share of tokens", _share(lambda h: h > fork), bounds=(0, 1), note=note)
+        note = f"forks lie above {fork:.3g} nats, the baseline's 80th percentile, held fixed in the interval"
+        counted = part.estimate(share, "share of tokens", _share(lambda h: h > fork), bounds=(0, 1), note=note)
+        return [counted, part.ratio(mass, _mass(fork), note)]
 
 
 probe: Probe = TokenEntropy()

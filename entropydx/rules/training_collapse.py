@@ -16,9 +16,9 @@ their initial entropy (arXiv:2510.10959, read in a third-party note) and are hea
 
 ## Thresholds
 Entropy ratio 0.27: uncontrolled runs spend 73 % of their entropy in the first 200 steps (arXiv:2505.22617; the
-remaining 0.27 is derived). Fork share 0.10: half of the 0.20 that the baseline has by definition; RLVR that went well
-keeps at least 86 % of the baseline's fork positions (arXiv:2506.01939). Wrong-answer agreement + 0.15: between the
-committed organisms (fixtures/organisms).
+remaining 0.27 is derived). Fork mass 0.4 (the entropy on tokens above the baseline's 80th percentile): what
+controlled runs keep (arXiv:2510.10959, third-party note). Wrong-answer agreement + 0.15: between the committed
+organisms (fixtures/organisms).
 
 ## References
 Cui et al. 2025, arXiv:2505.22617. Wang et al. 2025, arXiv:2506.01939. Yue et al. 2025, arXiv:2504.13837 (coverage at
@@ -42,10 +42,10 @@ rule = Rule(
             source="arXiv:2505.22617: 73 % of entropy is spent in uncontrolled runs (derived)",
         ),
         Threshold(
-            measurement="token_entropy.fork_share",
+            measurement="token_entropy.fork_mass_ratio",
             op="<",
-            value=0.10,
-            source="half of the baseline's 0.20; healthy RLVR keeps 86 % (arXiv:2506.01939)",
+            value=0.4,
+            source="arXiv:2510.10959 (third-party note): controlled runs keep about 0.4 of the entropy",
         ),
         AnyOf(
             options=(

@@ -32,7 +32,7 @@ class Item:
 
     question: str
     form: str
-    """What stands after `Answer:` in the instruction, such as `<number>`."""
+    """What is to stand after `Answer:`, such as `the number`."""
     answer: str
     steps: str
     """The worked solution without its answer line."""
@@ -91,7 +91,7 @@ class Family(ABC):
         digest = hashlib.sha256(f"{seed}:{item.question}".encode()).hexdigest()[:4]
         return Prompt(
             id=f"{self.name}-{level}-{index}-{digest}",
-            prompt=f"{item.question}\n\nThink step by step, then end with one line of this form:\nAnswer: {item.form}",
+            prompt=f'{item.question}\n\nThink step by step. On the last line, write "Answer:" and then {item.form}.',
             answer=item.answer,
             verifier=self.verifier,
             domain=self.domain,

@@ -13,19 +13,23 @@ N_HARD_TERMS = 12
 
 
 class Arithmetic(Family):
-    """Sums and products: three small terms, then a product among them, then ten-digit terms or five-digit factors."""
+    """Sums of two or three small terms, then a product among them, then ten-digit terms or five-digit factors."""
 
     name = "arithmetic"
     domain: Domain = "in"
     verifier = VerifierSpec(type="numeric", extract=ANSWER_NUMBER)
 
     def easy(self, rng: Random) -> Item:
-        """Add and subtract one-digit numbers; the answer is uniform over 10..59."""
-        answer, plus, minus = rng.randint(10, 59), rng.randint(2, 9), rng.randint(2, 9)
-        start = answer - plus + minus
-        first, second = (plus, -minus) if rng.random() < 0.5 else (-minus, plus)
-        steps = f"{start} {signed(first)} = {start + first}\n{start + first} {signed(second)} = {answer}"
-        return _item(f"{start} {signed(first)} {signed(second)}", answer, steps, 1 / 50)
+        """Add or subtract one or two one-digit numbers; the answer is uniform over 10..59."""
+        answer, changes = rng.randint(10, 59), [rng.randint(2, 9), -rng.randint(2, 9)]
+        rng.shuffle(changes)
+        changes = changes[: rng.randint(1, 2)]
+        start = value = answer - sum(changes)
+        steps = []
+        for change in changes:
+            steps.append(f"{value} {signed(change)} = {value + change}")
+            value += change
+        return _item(f"{start} {' '.join(map(signed, changes))}", answer, "\n".join(steps), 1 / 50)
 
     def medium(self, rng: Random) -> Item:
         """Multiply, add and subtract; the answer is uniform over 400..999."""
@@ -41,7 +45,7 @@ class Arithmetic(Family):
 
 def _item(expression: str, answer: int, steps: str, guess_rate: float) -> Item:
     question = f"Compute {expression}."
-    return Item(question=question, form="<number>", answer=str(answer), steps=steps, guess_rate=guess_rate)
+    return Item(question=question, form="the number", answer=str(answer), steps=steps, guess_rate=guess_rate)
 
 
 def _long_sum(rng: Random) -> Item:

@@ -55,7 +55,7 @@ def _from_base(digits: str, base: int, value: int, guess_rate: float) -> Item:
     terms = " + ".join(f"{digit} * {base**power}" for digit, power in zip(digits, powers, strict=True))
     return Item(
         question=f"Write the base-{base} number {digits} in base 10.",
-        form="<base-10 number>",
+        form="the base-10 number",
         answer=str(value),
         steps=f"{terms} = {value}",
         guess_rate=guess_rate,
@@ -65,7 +65,7 @@ def _from_base(digits: str, base: int, value: int, guess_rate: float) -> Item:
 def _to_base(value: int, base: int, digits: str, steps: str, guess_rate: float) -> Item:
     return Item(
         question=f"Write the base-10 number {value} in base {base}.",
-        form=f"<base-{base} digits, without spaces>",
+        form=f"the base-{base} number without spaces",
         answer=digits,
         steps=steps,
         guess_rate=guess_rate,

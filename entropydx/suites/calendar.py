@@ -32,7 +32,7 @@ class Calendar(Family):
         full, rest = start // 60, start % 60 + wait
         steps = f"{start % 60} + {wait} = {rest} minutes after {full}:00"
         question = f"A clock shows {clock(start)}. What does it show {wait} minutes later?"
-        return _item(question, "<time as H:MM>", clock(start + wait), steps, 1 / 51)
+        return _item(question, "the time as H:MM", clock(start + wait), steps, 1 / 51)
 
     def medium(self, rng: Random) -> Item:
         """Add three durations past midnight, or 20 to 200 days."""
@@ -53,7 +53,7 @@ class Calendar(Family):
             f"{rest} seconds are {rest // 3600} hours, {rest // 60 % 60} minutes and {rest % 60} seconds"
         )
         answer = f"{start + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S}"
-        return _item(question, "<moment as YYYY-MM-DD HH:MM:SS>", answer, steps, 1e-6)
+        return _item(question, "the moment as YYYY-MM-DD HH:MM:SS", answer, steps, 1e-6)
 
 
 def _journey(rng: Random) -> Item:
@@ -67,7 +67,7 @@ def _journey(rng: Random) -> Item:
     for part in parts:
         lines.append(f"{clock(now)} and {part // 60} hours {part % 60} minutes: {clock(now + part)}")
         now += part
-    return _item(question, "<time as H:MM, 24 hours>", clock(now), "\n".join(lines), 1 / 161)
+    return _item(question, "the time as H:MM, from 0:00 to 23:59", clock(now), "\n".join(lines), 1 / 161)
 
 
 def _days_later(rng: Random) -> Item:
@@ -80,7 +80,7 @@ def _days_later(rng: Random) -> Item:
         now, left = now + timedelta(days=step), left - step
         lines.append(f"{step} days to {now}, {left} left")
     question = f"Which date is {days} days after {start}?"
-    return _item(question, "<date as YYYY-MM-DD>", end.isoformat(), "\n".join(lines), 1 / 181)
+    return _item(question, "the date as YYYY-MM-DD", end.isoformat(), "\n".join(lines), 1 / 181)
 
 
 def _item(question: str, form: str, answer: str, steps: str, guess_rate: float) -> Item:

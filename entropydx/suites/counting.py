@@ -29,7 +29,7 @@ class Counting(Family):
         found = [f"Number {place} is {word}." for place, w in enumerate(words, start=1) if w == word]
         return Item(
             question=f"How many times does the word '{word}' occur in this list: {', '.join(words)}?",
-            form="<number>",
+            form="the number",
             answer=str(count),
             steps="\n".join(found),
             guess_rate=1 / 6,
@@ -56,7 +56,7 @@ def _letters(rng: Random, *, n_asked: int, n_others: int, fewest: int, most: int
         lines.append(f"{letter} stands at places {', '.join(places)}: {counts[letter]} times.")
     return Item(
         question=f"How many times does each of the letters {', '.join(asked)} occur in '{''.join(text)}'?",
-        form=", ".join(f"<count of {letter}>" for letter in asked),
+        form=f"the {n_asked} counts in that order, separated by commas",
         answer=", ".join(str(counts[letter]) for letter in asked),
         steps="\n".join(lines),
         guess_rate=(most - fewest + 1.0) ** -n_asked,

@@ -19,7 +19,7 @@ class Equations(Family):
 
     def easy(self, rng: Random) -> Item:
         """Solve `x + 7 = 12`; the solution is uniform over 2..40."""
-        x, shift = rng.randint(2, 40), rng.choice((-1, 1)) * rng.randint(2, 30)
+        x, shift = rng.randint(2, 40), rng.choice((-1, 1)) * rng.randint(2, 9)
         name = rng.choice("xyt")
         result = x + shift
         steps = f"{name} = {result} {signed(-shift)} = {x}"
@@ -56,7 +56,7 @@ class Equations(Family):
 
 
 def _item(question: str, asked: str, answer: int, steps: str, guess_rate: float) -> Item:
-    return Item(question=question, form=f"<value of {asked}>", answer=str(answer), steps=steps, guess_rate=guess_rate)
+    return Item(question=question, form=f"the value of {asked}", answer=str(answer), steps=steps, guess_rate=guess_rate)
 
 
 suite: Suite = Equations()

@@ -70,7 +70,7 @@ def _comparisons(rng: Random, order: list[str], pairs: list[tuple[int, int]], *,
 def _item(question: str, order: list[str], lines: list[str]) -> Item:
     return Item(
         question=question,
-        form="<the names, separated by commas>",
+        form="the names in that order, separated by commas",
         answer=", ".join(order),
         steps="\n".join(lines),
         guess_rate=1 / factorial(len(order)),

@@ -55,7 +55,7 @@ def _sort(numbers: list[int]) -> Item:
 def _item(question: str, ordered: list[int], steps: str) -> Item:
     return Item(
         question=question,
-        form="<the numbers, separated by commas>",
+        form="the sorted numbers, separated by commas",
         answer=_join(ordered),
         steps=steps,
         guess_rate=1 / factorial(len(ordered)),

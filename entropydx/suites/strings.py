@@ -27,8 +27,8 @@ class Strings(Family):
     verifier = VerifierSpec(type="exact", extract=ANSWER_WORD)
 
     def easy(self, rng: Random) -> Item:
-        """Reverse a word of four different letters, or join the last letters of three words of five letters."""
-        return _reversed(rng) if rng.random() < 0.5 else _last_letters(rng)
+        """Reverse a word of four different letters, or join the first or last letters of three words."""
+        return _reversed(rng) if rng.random() < 0.5 else _letters_at(rng)
 
     def medium(self, rng: Random) -> Item:
         """Reverse eight letters and replace each by the next one."""
@@ -64,18 +64,21 @@ def _reversed(rng: Random) -> Item:
     return _item(f"Write the string '{word}' backwards.", word[::-1], steps, 1 / 24)
 
 
-def _last_letters(rng: Random) -> Item:
-    words = ["".join(rng.choice(letters) for letters in (CONSONANTS, VOWELS) * 2) for _ in range(3)]
-    words = [word + rng.choice(CONSONANTS) for word in words]
-    answer = "".join(word[-1] for word in words)
-    steps = [f"The last letter of {word} is {word[-1]}." for word in words]
-    return _item(f"Join the last letters of these words in order: {', '.join(words)}", answer, steps, 5.0**-3)
+def _letters_at(rng: Random) -> Item:
+    words = [
+        "".join(rng.choice(letters) for letters in (CONSONANTS, VOWELS, CONSONANTS, VOWELS, CONSONANTS))
+        for _ in range(3)
+    ]
+    which, place = rng.choice((("first", 0), ("last", -1)))
+    answer = "".join(word[place] for word in words)
+    steps = [f"The {which} letter of {word} is {word[place]}." for word in words]
+    return _item(f"Join the {which} letters of these words in order: {', '.join(words)}", answer, steps, 5.0**-3)
 
 
 def _item(question: str, answer: str, steps: list[str], guess_rate: float) -> Item:
     return Item(
         question=question,
-        form="<the string in lower case, without spaces>",
+        form="the resulting string in lower case",
         answer=answer,
         steps="\n".join(steps),
         guess_rate=guess_rate,

@@ -20,7 +20,7 @@ class WordProblems(Family):
     verifier = VerifierSpec(type="numeric", extract=ANSWER_NUMBER)
 
     def easy(self, rng: Random) -> Item:
-        """Two steps on small numbers; the answer is uniform over 10..49."""
+        """One or two steps on small numbers; the answer is uniform over 10..49."""
         return _gifts(rng) if rng.random() < 0.5 else _boxes(rng)
 
     def medium(self, rng: Random) -> Item:
@@ -33,20 +33,21 @@ class WordProblems(Family):
 
 
 def _item(question: str, answer: int, steps: list[str], guess_rate: float) -> Item:
-    return Item(question=question, form="<number>", answer=str(answer), steps="\n".join(steps), guess_rate=guess_rate)
+    return Item(question=question, form="the number", answer=str(answer), steps="\n".join(steps), guess_rate=guess_rate)
 
 
 def _gifts(rng: Random) -> Item:
-    answer, more, fewer = rng.randint(10, 49), rng.randint(2, 9), rng.randint(2, 9)
+    answer, more, fewer = rng.randint(10, 49), rng.randint(2, 9), rng.choice((0, rng.randint(2, 9)))
     (name, friend), thing = rng.sample(NAMES, 2), rng.choice(THINGS)
     start = answer - more + fewer
-    question = (
-        f"{name} has {start} {thing}. {friend} gives {name} {more} more {thing}. Then {name} loses {fewer} {thing}. "
-        f"How many {thing} does {name} have now?"
+    question, steps = (
+        f"{name} has {start} {thing}. {friend} gives {name} {more} more {thing}. ",
+        [f"{start} + {more} = {start + more}"],
     )
-    return _item(
-        question, answer, [f"{start} + {more} = {start + more}", f"{start + more} - {fewer} = {answer}"], 1 / 40
-    )
+    if fewer:
+        question += f"Then {name} loses {fewer} {thing}. "
+        steps.append(f"{start + more} - {fewer} = {answer}")
+    return _item(f"{question}How many {thing} does {name} have now?", answer, steps, 1 / 40)
 
 
 def _boxes(rng: Random) -> Item:

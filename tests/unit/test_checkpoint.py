@@ -122,6 +122,7 @@ def test_hub_ids_come_from_the_cache_when_offline(original, tmp_path, monkeypatc
     checkpoint = resolve("org/name", PLAIN)
     assert checkpoint.path.name == "0" * 40
     assert fingerprint(checkpoint) == fingerprint(resolve(str(original), PLAIN))
+    refuses("org/ab--sent", "the hub did not give it")
     refuses("org/absent", "'org/absent' is not a local path, and the hub did not give it")
 
 
@@ -247,6 +248,18 @@ def test_a_larger_tokenizer_alone_grows_the_embeddings(original, tmp_path):
 
 def test_a_missing_path(tmp_path):
     refuses(tmp_path / "nothing", "no checkpoint at .*give a directory, a .gguf file, or a hub id")
+
+
+@pytest.mark.parametrize("ref", ["../runs", "./x", "a/b/c", "/etc/nothing", "name"])
+def test_what_does_not_look_like_a_hub_id_never_reaches_the_hub(monkeypatch, ref):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
+    refuses(ref, "no checkpoint at")
+
+
+def test_a_local_checkpoint_opens_no_connection(original, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("socket.socket.connect", None)
+    assert tokens(sample(original)[1])
 
 
 def test_an_empty_directory(tmp_path):

@@ -64,6 +64,15 @@ def test_ratio_to_the_baseline_is_exact_for_scaled_entropies() -> None:
     assert ratio.ci == pytest.approx((0.1, 0.1))
 
 
+def test_fork_mass_is_the_entropy_above_the_baselines_80th_percentile() -> None:
+    base = samples([group(i, [completion(entropies=[0.0] * 80 + [1.0] * 20)] * 2) for i in range(5)], fingerprint="b")
+    ours = samples([group(i, [completion(entropies=[0.0] * 95 + [2.0] * 5)] * 2) for i in range(5)], fingerprint="a")
+    found = _measure(ours, base)
+    # The percentile interpolates between 0 and 1; forks lie above it: 20 nats of the baseline, 10 of ours.
+    assert _value(found, "token_entropy.fork_mass_ratio") == pytest.approx(0.5)
+    assert _value(found, "token_entropy.fork_share") == pytest.approx(0.05)
+
+
 def test_without_baseline_the_ratio_is_missing_with_a_reason() -> None:
     found = _measure(_uniform(3, 1.0))
     assert found["token_entropy.mean_ratio"] == Missing(name="token_entropy.mean_ratio", reason="no baseline was given")

@@ -96,6 +96,18 @@ def test_abnormal_outranks_inconclusive() -> None:
     assert triage(findings, has_baseline=True).label == Label.ABNORMAL
 
 
+def test_a_loss_that_no_tested_failure_explains_is_not_health() -> None:
+    loss = _finding(Label.INCONCLUSIVE, "fired", code="EDX909", decisive=False)
+    cleared = [_finding(COLLAPSE, "clear"), _finding(VARIANCE, "clear")]
+    diagnosis = triage([*cleared, loss], has_baseline=True)
+    assert diagnosis.label == Label.INCONCLUSIVE
+    assert diagnosis.failures["training_collapse"].status == "absent", "what was cleared stays cleared"
+    assert diagnosis.summary.startswith("EDX909 says so")
+    assert "settle EDX909" in diagnosis.would_settle_it
+    explained = triage([_finding(COLLAPSE, "fired", severity=0.5), loss], has_baseline=True)
+    assert explained.label == COLLAPSE
+
+
 def test_an_undecided_instrument_does_not_block() -> None:
     findings = [_finding(Label.INCONCLUSIVE, "undecided", code="EDX9"), _finding(VARIANCE, "clear")]
     assert triage(findings, has_baseline=True).label == Label.HEALTHY

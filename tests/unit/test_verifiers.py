@@ -217,7 +217,13 @@ LINES = [
     (ANSWER_NUMBER, "Answer: 1. No, Answer: 42", "42"),
     (ANSWER_NUMBER, "the answer is unknown, since 42", None),
     (ANSWER_NUMBER, "Answer: <number>", None),
-    (ANSWER_NUMBER, "so it is 42", None),
+    (ANSWER_NUMBER, "Answer: 41\nx = 7\n", "7"),
+    (ANSWER_NUMBER, "32 - 9 + 19 = 42", "42"),
+    (ANSWER_NUMBER, "so there are 42 apples left.\n", "42"),
+    (ANSWER_NUMBER, "there are 42 apples, and then more", "42"),
+    (ANSWER_NUMBER, "there are 42 apples, which he eats with all of his many dear friends", None),
+    (ANSWER_NUMBER, "50 - 8 = 42 - 1", None),
+    (ANSWER_NUMBER, "perhaps 42", None),
     (ANSWER_WORD, "Answer: tac", "tac"),
     (ANSWER_WORD, 'Answer: "tac".', "tac"),
     (ANSWER_WORD, "Answer: \\boxed{\\text{tac}}", "tac"),
@@ -227,12 +233,16 @@ LINES = [
     (ANSWER_WORD, "Answer: t-a-c", None),
     (ANSWER_LIST, "Answer: 3, -5, 9", "3, -5, 9"),
     (ANSWER_LIST, "Answer: [Ana,Ben].", "Ana,Ben"),
+    (ANSWER_LIST, "The answer is Ana, Ben, Cora", "Ana, Ben, Cora"),
+    (ANSWER_LIST, "The answer is wrong\n", None),
     (ANSWER_LIST, "Answer: 7\n", "7"),
     (ANSWER_LIST, "Answer: cannot be known", None),
     (ANSWER_LIST, "Answer: unknown", None),
     (ANSWER_LIST, "Answer: the order follows", None),
     (ANSWER_COUNTS, "Answer: 4", "4"),
     (ANSWER_COUNTS, "Answer: 4, 0, 12.", "4, 0, 12"),
+    (ANSWER_COUNTS, "The word 'hen' occurs **4** times in this list", "4"),
+    (ANSWER_COUNTS, "The word 'hen' occurs often", None),
     (ANSWER_COUNTS, "Answer: many", None),
     (ANSWER_MOMENT, "Answer: 09:05", "9:05"),
     (ANSWER_MOMENT, "Answer: 09:05:00", "9:05"),
@@ -250,7 +260,8 @@ def test_answer_lines(pattern, text, found):
 
 
 @pytest.mark.parametrize(
-    "unit", ["answer", "answer: ", "answer is ", "answer: 1,111", "answer: a, a", " a" * 9, "1" * 99]
+    "unit",
+    ["answer", "answer: ", "answer is ", "answer: 1,111", "answer: a, a", "is 1 ", "= 1,111", " a" * 9, "1" * 99],
 )
 def test_trusted_patterns_are_linear(unit):
     text = unit * (1_000_000 // len(unit))
