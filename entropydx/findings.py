@@ -7,6 +7,7 @@ missing measurement is undecided, so absence alone neither convicts nor clears.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from entropydx.types import (
     AnyOf,
@@ -58,36 +59,31 @@ def compare(threshold: Threshold, measurements: Measurements) -> Evidence:
         reason = measurement.note or "no interval"
         return _absent(threshold, reason if value is not None else "no paired change against a baseline")
     beyond = [x < threshold.value if threshold.op == "<" else x > threshold.value for x in ci]
-    status: Status = "fired" if all(beyond) else "undecided" if any(beyond) else "clear"
-    return Evidence(
-        measurement=threshold.measurement,
-        field=threshold.field,
+    return _evidence(
+        threshold,
         value=value,
         ci=ci,
-        op=threshold.op,
-        threshold=threshold.value,
         unit=measurement.unit,
-        source=threshold.source,
-        status=status,
+        status="fired" if all(beyond) else "undecided" if any(beyond) else "clear",
         strength=_strength(threshold, value, ci),
         n=measurement.n,
     )
 
 
 def _absent(threshold: Threshold, reason: str) -> Evidence:
+    return _evidence(
+        threshold, value=None, ci=None, unit="", status="undecided", strength=0.5, n=0, missing_reason=reason
+    )
+
+
+def _evidence(threshold: Threshold, **outcome: Any) -> Evidence:
     return Evidence(
         measurement=threshold.measurement,
         field=threshold.field,
-        value=None,
-        ci=None,
         op=threshold.op,
         threshold=threshold.value,
-        unit="",
         source=threshold.source,
-        status="undecided",
-        strength=0.5,
-        n=0,
-        missing_reason=reason,
+        **outcome,
     )
 
 

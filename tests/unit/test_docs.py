@@ -1,4 +1,4 @@
-"""The documentation is what the program is: generated pages are fresh, links lead somewhere, the probe example works."""
+"""The documentation is what the program is: generated pages are fresh, links lead somewhere, examples work."""
 
 import re
 import runpy
