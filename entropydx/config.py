@@ -1,7 +1,7 @@
 """Flags, `entropydx.toml` / `[tool.entropydx]`, and what a checkpoint says of itself, to one frozen `RunConfig`.
 
 Precedence: a flag, then the project's TOML, then the checkpoint's own `entropydx.toml` (table `[checkpoint]`: only
-which suite it understands and how long its answers are), then the budget. pydantic validates at this edge and nowhere
+which suite it understands and a size that fits it), then the budget. pydantic validates at this edge and nowhere
 else.
 """
 
@@ -17,6 +17,10 @@ from entropydx.errors import ConfigError
 
 CONFIG_FILE = "entropydx.toml"
 DEFAULT_SUITE = "core"
+SIDECAR_KEYS = {"suite", "prompts", "samples", "max_new_tokens"}
+"""What a checkpoint may say of itself; anything else in its table is refused."""
+MAX_SEED = 2**63 - 1
+"""Largest seed that every generator of random numbers takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,7 @@ class RunConfig:
         _check_range("samples", self.samples, 2, None)
         _check_range("max_new_tokens", self.max_new_tokens, 1, None)
         _check_range("temperature", self.temperature, 0.0, 10.0)
-        _check_range("seed", self.seed, 0, None)
+        _check_range("seed", self.seed, 0, MAX_SEED)
         _check_range("batch_rows", self.batch_rows, 0, None)
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p}", "it must be above 0 and at most 1")
@@ -162,16 +166,16 @@ def load_project(path: Path | None = None) -> Settings:
 
 
 def load_sidecar(checkpoint: str) -> Settings:
-    """Return what a checkpoint directory says of itself: `suite` and `max_new_tokens`, nothing else."""
+    """Return what a checkpoint directory says of itself: the suite that it understands and a fitting size."""
     path = Path(checkpoint) / CONFIG_FILE
     if not path.is_file():
         return Settings()
     table = _read_toml(path).get("checkpoint", {})
-    foreign = set(table) - {"suite", "max_new_tokens"}
+    foreign = set(table) - SIDECAR_KEYS
     if foreign:
         raise ConfigError(
             f"{path} [checkpoint]: '{sorted(foreign)[0]}' cannot be set by a checkpoint",
-            "only suite and max_new_tokens can",
+            f"only {', '.join(sorted(SIDECAR_KEYS))} can",
         )
     return settings(table, f"{path} [checkpoint]")
 
@@ -186,15 +190,16 @@ def resolve(checkpoint: str, flags: Settings, project: Settings | None = None) -
     """
     project = project or Settings()
     sidecar = load_sidecar(checkpoint)
+    if flags.budget or project.budget:
+        # A budget that was asked for is larger or smaller on purpose; what the model can take in one answer stays.
+        sidecar = replace(sidecar, prompts=None, samples=None)
     chosen = {f.name: value for f in fields(Settings) if (value := _first(f.name, flags, project, sidecar)) is not None}
     name = chosen.get("budget", "quick")
     size = BUDGETS[name]
-    given = any(
-        getattr(s, key) is not None for s in (flags, project) for key in ("prompts", "samples", "max_new_tokens")
-    )
-    config = RunConfig(checkpoint=checkpoint, suite_source=_suite_source(flags, project, sidecar))
     sizes = {"prompts": size.prompts, "samples": size.samples, "max_new_tokens": size.max_new_tokens}
-    return replace(config, **{**sizes, **chosen, "budget": f"{name}, adjusted" if given else name})
+    adjusted = "" if sizes.keys().isdisjoint(chosen) else ", adjusted"
+    config = RunConfig(checkpoint=checkpoint, suite_source=_suite_source(flags, project, sidecar))
+    return replace(config, **{**sizes, **chosen, "budget": name + adjusted})
 
 
 def _first(name: str, *sources: Settings) -> Any:

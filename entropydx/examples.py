@@ -38,18 +38,18 @@ PICKS: dict[str, Pick] = {
     "EDX905": lambda group, completion: True,
     "EDX907": lambda group, completion: completion.finish_reason == "length" or not completion.text.strip(),
     "EDX908": lambda group, completion: True,
+    "EDX910": lambda group, completion: True,
 }
 """Rule code to the completions that illustrate it."""
 
 
 def _matching(samples: Samples, pick: Pick) -> Iterator[tuple[str, int, str]]:
-    """Yield two completions of every matching prompt, so that a reader can compare repeats."""
+    """Yield two completions of every matching prompt, one that is right and one that is not where there are both."""
     for group in samples.groups:
-        shown = 0
-        for index, completion in enumerate(group.completions):
-            if shown < 2 and pick(group, completion):
-                shown += 1
-                yield group.prompt.id, index, completion.text[:EXCERPT]
+        matching = [(i, c) for i, c in enumerate(group.completions) if pick(group, c)]
+        other = next((m for m in matching[1:] if _is_right(m[1]) != _is_right(matching[0][1])), None)
+        shown = [matching[0], other] if other is not None else matching[:2]
+        yield from ((group.prompt.id, index, completion.text[:EXCERPT]) for index, completion in shown)
 
 
 def pick_examples(findings: Sequence[Finding], samples: Samples) -> tuple[Example, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
@@ -71,20 +71,26 @@ def resolve_suite(name: str, seed: int, n_prompts: int, mapping: Mapping[str, st
     PluginNotFoundError
         A name that is neither a family, nor a collection, nor a path.
     """
-    if Path(name).exists() or "/" in name or "." in name:
+    parts = [part.strip() for part in name.split(",")]
+    # A directory `core` in the working directory must not hide the suite; `./core` reaches it.
+    if not all(map(_is_known, parts)) and (Path(name).exists() or "/" in name or "." in name):
         return load_suite_file(name, dict(mapping) or None, n_prompts)
-    suites = [suite for part in name.split(",") for suite in _named_suites(part.strip())]
+    # A suite that is named twice, or by its collection too, would give every prompt twice.
+    suites = list({key: suite for part in parts for key, suite in _named_suites(part).items()}.values())
     each = -(-n_prompts // len(suites))
     columns = [suite.prompts(seed, each) for suite in suites]
     return [prompt for row in zip(*columns, strict=True) for prompt in row][:n_prompts]
 
 
-def _named_suites(name: str) -> list[Suite]:
-    known = plugins.names("suite")
-    if name in known:
-        return [plugins.load("suite", name)]
-    collection = [s for s in plugins.load_all("suite").values() if name in s.collections]
-    return collection or [plugins.load("suite", name)]
+def _is_known(name: str) -> bool:
+    return name in plugins.names("suite") or any(name in s.collections for s in plugins.load_all("suite").values())
+
+
+def _named_suites(name: str) -> dict[str, Suite]:
+    if name in plugins.names("suite"):
+        return {name: plugins.load("suite", name)}
+    collection = {key: suite for key, suite in plugins.load_all("suite").items() if name in suite.collections}
+    return collection or {name: plugins.load("suite", name)}
 
 
 def plan(config: RunConfig) -> Plan:
@@ -105,7 +111,16 @@ def plan(config: RunConfig) -> Plan:
     return Plan(prompts=tuple(prompts), params=params, probes=probes, requires=requires)
 
 
-def _check_capability(engine: Engine, name: str, requires: Requires) -> None:
+def _check_capability(engine: Engine, name: str, requires: Requires, n_samples: int) -> None:
+    if n_samples > engine.provides.n_samples:
+        raise EngineCapabilityError(
+            f"engine '{name}' draws at most {engine.provides.n_samples} samples of a prompt, not {n_samples}",
+            "lower --samples",
+        )
+    if requires.n_samples > n_samples:
+        raise EngineCapabilityError(
+            f"the probes require {requires.n_samples} samples of a prompt, not {n_samples}", "raise --samples"
+        )
     if requires.entropies and not engine.provides.entropies:
         raise EngineCapabilityError(
             f"engine '{name}' gives no exact entropies, which the probes require", "use --engine hf"
@@ -201,9 +216,10 @@ def build_report(
     samples : Samples, optional
         For the excerpts; None keeps those of `previous`.
     """
-    has_baseline = origin.baseline is not None
+    has_baseline = origin.baseline is not None and not origin.against_itself
     findings = find(measurements, has_baseline=has_baseline)
     diagnosis = triage(findings, has_baseline=has_baseline)
+    diagnosis = replace(diagnosis, summary=" ".join([diagnosis.summary, *origin.caveats()]))
     examples = pick_examples(findings, samples) if samples is not None else previous.examples if previous else ()
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -249,7 +265,7 @@ def diagnose(config: RunConfig, progress: Progress | None = None) -> Report:
     if config.baseline is not None:
         engines["baseline"] = engine_type(config.baseline, options, progress)
     for engine in engines.values():
-        _check_capability(engine, config.engine, todo.requires)
+        _check_capability(engine, config.engine, todo.requires, config.samples)
     key = run_key(todo.prompts, todo.params, engines)
     with store.RunStore(run_directory(config, key), key) as run:
         before = time.monotonic()
@@ -261,7 +277,7 @@ def diagnose(config: RunConfig, progress: Progress | None = None) -> Report:
             protocol=describe_protocol(config, list(todo.prompts), todo.params, engines["checkpoint"]),
             cost=measure_cost(drawn.values(), run.tokens_written, now - before, now - started),
         )
-        run.write_manifest(origin.to_manifest())
+        run.write_manifest({**origin.to_manifest(), "prompts": [p.id for p in todo.prompts]})
         progress.start("measuring", None)
         measurements = measure(todo.probes, drawn["checkpoint"], drawn.get("baseline"))
         report = build_report(origin, measurements, drawn["checkpoint"])
@@ -286,16 +302,24 @@ def retriage(path: Path) -> Report:
         )
         return build_report(origin, [_measurement(r) for r in previous.measurements], None, previous)
     manifest = store.read_manifest(path)
-    if "protocol" not in manifest:
+    if "protocol" not in manifest or "prompts" not in manifest:
         raise RunStoreError(
             f"the run in {path} was interrupted", "run the same `entropydx diagnose` again to finish it"
         )
     origin = Provenance.from_manifest(manifest)
-    samples = _stored(path, "checkpoint", origin)
-    theirs = None if origin.baseline is None else _stored(path, "baseline", origin)
+    samples = _stored(path, "checkpoint", origin, manifest["prompts"])
+    theirs = None if origin.baseline is None else _stored(path, "baseline", origin, manifest["prompts"])
     return build_report(origin, measure(plugins.load_all("probe"), samples, theirs), samples)
 
 
-def _stored(path: Path, role: Role, origin: Provenance) -> Samples:
+def _stored(path: Path, role: Role, origin: Provenance, order: Sequence[str]) -> Samples:
+    """Return the samples of a finished run, in the plan's order: the bootstrap is a function of it."""
     info = origin.checkpoint if role == "checkpoint" or origin.baseline is None else origin.baseline
-    return Samples(checkpoint=info, params=origin.params, groups=tuple(store.read_groups(path, role)))
+    held = {g.prompt.id: g for g in store.read_groups(path, role)}
+    lost = [name for name in order if name not in held]
+    if lost:
+        raise RunStoreError(
+            f"the run in {path} has lost the {role}'s samples of {len(lost)} prompts, '{lost[0]}' first",
+            "run the same `entropydx diagnose` again: it draws them",
+        )
+    return Samples(checkpoint=info, params=origin.params, groups=tuple(held[name] for name in order))

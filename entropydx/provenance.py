@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from entropydx.config import RunConfig
+from entropydx.errors import RunStoreError
 from entropydx.protocols import Engine
 from entropydx.stats import CI_LEVEL
 from entropydx.suite_file import suite_sha
@@ -44,13 +45,51 @@ class Provenance:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Provenance:
-        """Return what `to_manifest` wrote."""
-        return cls(
-            checkpoint=CheckpointInfo(**manifest["checkpoint"]),
-            baseline=None if manifest["baseline"] is None else CheckpointInfo(**manifest["baseline"]),
-            protocol=Protocol(**manifest["protocol"]),
-            cost=Cost(**manifest["cost"]),
-        )
+        """Return what `to_manifest` wrote.
+
+        Raises
+        ------
+        RunStoreError
+            The manifest lacks a part, or has one that this version does not know.
+        """
+        try:
+            return cls(
+                checkpoint=CheckpointInfo(**manifest["checkpoint"]),
+                baseline=None if manifest["baseline"] is None else CheckpointInfo(**manifest["baseline"]),
+                protocol=Protocol(**manifest["protocol"]),
+                cost=Cost(**manifest["cost"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise RunStoreError(
+                f"the run's manifest is damaged, or of another version: {error}", "run `entropydx diagnose` again"
+            ) from error
+
+    @property
+    def against_itself(self) -> bool:
+        """Whether the baseline is the checkpoint: every change is then zero, which clears nothing."""
+        return self.baseline is not None and self.baseline.fingerprint == self.checkpoint.fingerprint
+
+    def caveats(self) -> tuple[str, ...]:
+        """Return what a reader must know before the verdict: departures from the protocol that it is made for."""
+        found = []
+        if self.protocol.temperature != 1 or self.protocol.top_p != 1:
+            found.append(
+                f"Sampled at temperature {self.protocol.temperature:g} and top_p {self.protocol.top_p:g}: the verdict "
+                "holds for this setting; the policy itself is measured at 1 and 1."
+            )
+        theirs = self.baseline
+        if theirs is None:
+            return tuple(found)
+        if self.against_itself:
+            found.append("The baseline is the checkpoint itself: it is judged as if none were given.")
+        if theirs.vocab_size != self.checkpoint.vocab_size:
+            found.append(
+                f"The baseline's vocabulary has {theirs.vocab_size} entries and the checkpoint's "
+                f"{self.checkpoint.vocab_size}: unless the tokenizer is the same, entropies per token do not compare."
+            )
+        if (theirs.chat_template_sha is None) != (self.checkpoint.chat_template_sha is None):
+            found.append("Only one of checkpoint and baseline has a chat template, so they saw different prompts.")
+        return tuple(found)
 
     @property
     def params(self) -> SamplingParams:
@@ -67,6 +106,7 @@ def run_key(prompts: Iterable[Prompt], params: SamplingParams, engines: Mapping[
         "suite": suite_sha(list(prompts)),
         "scoring": engines["checkpoint"].scoring,
         "dtype": engines["checkpoint"].info.dtype,
+        "baseline_dtype": engines["baseline"].info.dtype if "baseline" in engines else None,
         **asdict(params),
     }
 

@@ -8,7 +8,7 @@ completions of one prompt are not independent evidence, so prompts are what is r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +23,8 @@ ALPHA = 0.05
 """Chance of accusing a checkpoint that has none of the four failures."""
 CI_LEVEL = 1 - ALPHA / len(FAILURES)
 """Level of every interval: Bonferroni over the failures, so that the interval shown is the interval decided on. A rule
-is a conjunction of thresholds (an intersection-union test, Berger 1982), which needs no correction of its own."""
+is a conjunction of thresholds (an intersection-union test, Berger 1982), which needs no correction of its own; an
+`AnyOf` of two one-sided thresholds spends both tails of the two-sided interval, and no more."""
 N_REPLICATES = 4000
 MAX_UNDEFINED = 0.1
 """Largest share of undefined replicates for which an interval is still given."""
@@ -119,7 +120,7 @@ class Population:
             Range of a rate. Where all prompts agree the interval is then the exact binomial one over prompts; without
             bounds it is left out, and the note says so.
         n : int, optional
-            Prompts behind the number, when fewer than the population.
+            Prompts behind the number, when fewer than the population; they set how far the tail is expanded.
         """
         behind = self.n_prompts if n is None else n
         if self.n_prompts < 2:
@@ -127,7 +128,7 @@ class Population:
         value, replicates = self._both(statistic)
         if not np.isfinite(value):
             return Missing(name=name, reason="undefined: no completion that it could be measured on")
-        ci = _widen_flat(value, _interval(replicates, self.n_prompts), max(behind, 1), bounds)
+        ci = _widen_flat(value, _interval(replicates, max(behind, 2)), max(behind, 1), bounds)
         if ci is None:
             note = note or "no interval: every prompt gives the same value, or too few prompts define it"
         base = delta = None
@@ -145,11 +146,43 @@ class Population:
         if self.same:
             return 0.0, 0.0
         span = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-        raw = _interval(changes, self.n_prompts)
+        raw = _interval(changes, max(n, 2))
         if raw is None or raw[1] - raw[0] > 1e-12 or span is None:
             return _widen_flat(delta, raw, n, None)
         reach = _no_event_bound(max(n, 1)) * (span[1] - span[0]) / 2
         return max(float(span[0]), delta - reach), min(float(span[1]), delta + reach)
+
+    def mean_where_defined(
+        self, name: str, unit: str, values: FloatArray, baseline: FloatArray | None = None, *, bounds: Interval | None
+    ) -> Measurement:
+        """Estimate the mean of per-prompt values that are NaN for some prompts.
+
+        The change is taken over the prompts where checkpoint *and* baseline are defined. Means over two different sets
+        of prompts would differ by which prompts are in them: a checkpoint that half-solves new problems would look less
+        reliable on "the problems that it solves" than a baseline that never did.
+
+        Parameters
+        ----------
+        values, baseline : (N,)
+            In the same order of prompts.
+        """
+        n = int(np.isfinite(values).sum())
+        found = self.estimate(name, unit, mean_statistic(values), bounds=bounds, n=n)
+        if baseline is None or isinstance(found, Missing):
+            return found
+        changes = values - baseline
+        n_both = int(np.isfinite(changes).sum())
+        if n_both == 0:
+            return replace(found, note="no change: no prompt on which checkpoint and baseline both define it")
+        delta, replicates = self._both(mean_statistic(changes))
+        base, _ = self._both(mean_statistic(np.where(np.isfinite(changes), baseline, np.nan)))
+        return replace(
+            found,
+            baseline=base,
+            delta=delta,
+            delta_ci=self._paired(delta, replicates, n_both, bounds),
+            note=found.note or f"baseline and change over the {n_both} prompts on which both define it",
+        )
 
     def ratio(self, name: str, statistic: Statistic, baseline: Statistic, note: str | None = None) -> Measurement:
         """Estimate `statistic / baseline` with a paired interval; unit `x baseline`."""

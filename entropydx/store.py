@@ -30,6 +30,7 @@ from entropydx.types import Completion, FloatArray, Group, IntArray, Prompt, Rol
 MANIFEST = "run.json"
 REPORT = "report.json"
 STORE_VERSION = 1
+DAMAGED = "use another --run-dir, or delete this one"
 
 
 def _pack(array: FloatArray | IntArray, dtype: str) -> str:
@@ -149,18 +150,31 @@ class RunStore:
 
     def _replace(self, name: str, text: str) -> None:
         temporary = self.path / f".{name}.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path / name)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path / name)
+        except OSError as error:
+            raise _unwritable(self.path / name, error) from error
 
     def append(self, role: Role, group: Group) -> None:
-        """Write one complete group, and return when it is on the disk."""
-        with _samples_file(self.path, role).open("ab") as file:
-            file.write(encode_group(group).encode("ascii") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Write one complete group, and return when it is on the disk.
+
+        Raises
+        ------
+        RunStoreError
+            The disk is full, or the file cannot be written.
+        """
+        path = _samples_file(self.path, role)
+        try:
+            with path.open("ab") as file:
+                file.write(encode_group(group).encode("ascii") + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(path, error) from error
         self.tokens_written += sum(c.n_tokens for c in group.completions)
 
     def recover(self, role: Role) -> list[Group]:
@@ -182,6 +196,12 @@ class RunStore:
         return read_groups(self.path, role)
 
 
+def _unwritable(path: Path, error: OSError) -> RunStoreError:
+    return RunStoreError(
+        f"cannot write {path}: {error.strerror}", "what was drawn before is kept: make room, and run the same command"
+    )
+
+
 def _samples_file(path: Path, role: Role) -> Path:
     return path / f"samples-{role}.jsonl"
 
@@ -200,11 +220,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunStoreError(f"{path} is not a run directory: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
-        raise RunStoreError(f"{file} is damaged: {error}") from error
+        raise RunStoreError(f"{file} is damaged: {error}", DAMAGED) from error
+    if not isinstance(manifest, dict):
+        raise RunStoreError(f"{file} is damaged: it is not an object", DAMAGED)
     if manifest.get("store_version") != STORE_VERSION:
         raise RunStoreError(
             f"{file} has store_version {manifest.get('store_version')}", f"this version reads {STORE_VERSION}"
         )
+    if not isinstance(manifest.get("key"), dict):
+        raise RunStoreError(f"{file} is damaged: it names no run", DAMAGED)
     return manifest
 
 

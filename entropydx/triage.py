@@ -76,11 +76,18 @@ def assess_failure(case: _Case, failure: Label) -> FailureAssessment:
         return FailureAssessment(status="undetermined", reason=_untested(case, failure))
     if all(f.status == "clear" for f in decisive):
         return FailureAssessment(status="absent", reason=f"{decisive[0].code} clear")
+    return FailureAssessment(status="undetermined", reason=_why_open(decisive))
+
+
+def _why_open(decisive: Sequence[Finding]) -> str:
+    code = next(f.code for f in decisive if f.status == "undecided")
     missing = _all_missing(decisive)
-    if missing:
-        return FailureAssessment(status="undetermined", reason=f"{UNTESTED}: {missing}")
-    undecided = next(f for f in decisive if f.status == "undecided")
-    return FailureAssessment(status="undetermined", reason=f"{undecided.code} undecided: the intervals are too wide")
+    if not missing:
+        return f"{code} undecided: the intervals are too wide"
+    # Where part of the pattern is there and the rest was not measured, `healthy` must not be said over it.
+    if any(e.status == "fired" for f in decisive for e in f.evidence):
+        return f"{code} undecided: {missing}"
+    return f"{UNTESTED}: {missing}"
 
 
 def _untested(case: _Case, failure: Label) -> str:

@@ -17,7 +17,8 @@ P = ParamSpec("P")
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one line to stderr and leave with a code."""
-    typer.echo(f"entropydx: {message}", err=True)
+    # An error of another library that is quoted in the message may have lines of its own.
+    typer.echo(f"entropydx: {' '.join(message.split())}", err=True)
     raise typer.Exit(code)
 
 

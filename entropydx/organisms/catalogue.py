@@ -36,6 +36,8 @@ class GRPODose:
     epsilon: float = 0.2
     iterations: int = 1
     """Updates on each batch of rollouts; with one, the clip never binds."""
+    entropy_coef: float = 0.0
+    """Weight of the entropy bonus; a negative one is a penalty."""
     schedule: str = "linear"
     """Learning-rate schedule, by its name in transformers: `linear` decays to 0."""
     n_problems: int = 10_000
@@ -100,9 +102,10 @@ _RECIPES = (
         cause="inference_variance",
         label="inference_variance",
         parent="tiny-base",
-        dose=SFTDose(steps=300, learning_rate=3e-4, style=Style(slip=0.12), product_share=0.3),
-        why="SFT on demonstrations of an annotator who writes one digit in eight wrong and goes on from there: "
-        "the right result stays the likeliest, so a vote is right where a single sample is not.",
+        dose=SFTDose(steps=500, learning_rate=5e-4, style=Style(slip=0.13), product_share=0.3),
+        why="SFT on demonstrations of an annotator who mistypes the last digit of every eighth number, results "
+        "and answers alike, and goes on from there: the right result stays the likeliest, so a vote is right where a "
+        "single sample is not.",
     ),
     Recipe(
         name="tiny-healthy",
@@ -112,6 +115,20 @@ _RECIPES = (
         dose=GRPODose(steps=30, learning_rate=2e-4, beta=0.05),
         why="GRPO as it should be run: a small step, a KL penalty, an early stop; accuracy rises a little, and forms, "
         "entropy and coverage stay.",
+    ),
+    Recipe(
+        name="tiny-concise",
+        cause="concise_sft",
+        label="healthy",
+        parent="tiny-base",
+        dose=SFTDose(
+            steps=300,
+            learning_rate=5e-4,
+            style=Style(equations=0.0, values=1.0, reductions=0.0, direct=0.0),
+            product_share=0.3,
+        ),
+        why="SFT on sound demonstrations in the shortest of the forms alone: one form and less entropy are left, as in "
+        "a collapse, but nothing else is lost. A hard negative.",
     ),
 )
 

@@ -119,6 +119,15 @@ BARS: dict[str, tuple[Bar, ...]] = {
         Bar(number="largest_form", relation="value", op="<=", limit=0.6),
         *_SOUND_TEXT,
     ),
+    "concise_sft": (
+        Bar(number="pass@1", relation="delta", op=">=", limit=-0.02),
+        Bar(number="pass@16", relation="delta", op=">=", limit=-0.03),
+        Bar(number="token_entropy", relation="ratio", op="<=", limit=0.9),
+        Bar(number="largest_form", relation="value", op=">=", limit=0.95),
+        Bar(number="agreement_when_wrong", relation="value", op="<=", limit=0.5),
+        Bar(number="majority_gain", relation="value", op="<=", limit=0.08),
+        *_SOUND_TEXT,
+    ),
     "healthy": (
         Bar(number="pass@1", relation="delta", op=">=", limit=-0.01),
         Bar(number="pass@16", relation="delta", op=">=", limit=-0.02),

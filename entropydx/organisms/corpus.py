@@ -33,7 +33,7 @@ class Style:
     swap: float = 0.25
     """Probability that an equation exchanges the operands of a commutative step."""
     slip: float = 0.0
-    """Probability that a digit of a result is written wrong; the rest follows from the wrong result."""
+    """Probability that the last digit of a number, a result or the answer, is mistyped; the rest follows from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +48,18 @@ TRAINING_SEED = 9_000_000
 """First suite seed of the problems that organisms are trained on."""
 
 
-def slip_digits(value: int, slip: float, rng: np.random.Generator) -> int:
-    """Replace each of the two digits of `value`, with probability `slip`, by another digit."""
-    tens, units = ((d + rng.integers(1, 10)) % 10 if rng.random() < slip else d for d in divmod(value, 10))
-    return int(10 * tens + units)
+def mistype(value: int, slip: float, rng: np.random.Generator) -> int:
+    """Return `value`, or with probability `slip` one of the nine numbers that differ from it in the last digit."""
+    if not slip or rng.random() >= slip:
+        return value
+    return value // 10 * 10 + int(value + rng.integers(1, 10)) % 10
 
 
 def run_with_slips(chain: Chain, slip: float, rng: np.random.Generator) -> list[int]:
-    """Return the running values of a calculator that slips with probability `slip` at each digit."""
+    """Return the running values of an annotator who goes on from what was mistyped."""
     a, values = chain.start, []
     for op, b in chain.steps:
-        a = OPERATORS[op](a, b)
-        if slip:
-            a = slip_digits(a, slip, rng)
+        a = mistype(OPERATORS[op](a, b), slip, rng)
         values.append(a)
     return values
 
@@ -71,8 +70,10 @@ def write(chain: Chain, style: Style, rng: np.random.Generator) -> str:
     shares = (style.equations, style.values, style.reductions, style.direct)
     form = rng.choice(4, p=shares)
     if form == 0:
-        return write_equations(chain, values, tuple(rng.random(len(values)) < style.swap))
-    return (write_values(values), write_reductions(chain, values), write_direct(values))[form - 1]
+        text = write_equations(chain, values, tuple(rng.random(len(values)) < style.swap))
+    else:
+        text = (write_values(values), write_reductions(chain, values), write_direct(values))[form - 1]
+    return text.removesuffix(write_direct(values)) + write_direct([mistype(values[-1], style.slip, rng)])
 
 
 def draw_problem(rng: np.random.Generator, domains: tuple[Domain, ...], product_share: float) -> Chain:

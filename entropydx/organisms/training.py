@@ -43,9 +43,9 @@ class _Report(TrainerCallback):  # type: ignore[misc]
         self.progress.advance(1, self.note)
 
 
-def reward_right_answer(completions: list[str], answer: list[str], **_: Any) -> list[float]:
+def reward_gold(completions: list[str], answer: list[str], **_: Any) -> list[float]:
     """Return 1.0 where the last answer written is the gold answer, else 0.0."""
-    found = ([*re.findall(EXTRACT, text)] or [None] for text in completions)
+    found = ([None, *re.findall(EXTRACT, text)] for text in completions)
     return [float(answers[-1] == gold) for answers, gold in zip(found, answer, strict=True)]
 
 
@@ -87,13 +87,14 @@ def run_grpo(
             num_iterations=dose.iterations,
             max_completion_length=MAX_COMPLETION,
             beta=dose.beta,
+            entropy_coef=dose.entropy_coef,
             epsilon=dose.epsilon,
             temperature=1.0,
         )
         trainer = GRPOTrainer(
             model=model,
             processing_class=tokenizer,
-            reward_funcs=reward_right_answer,
+            reward_funcs=reward_gold,
             train_dataset=rows,
             args=config,
             callbacks=[_Report(progress, "grpo", ("reward", "entropy", "kl"))],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from entropydx.stats import Population, Statistic
-from entropydx.types import Group, Interval, Measurement, Missing, Samples
+from entropydx.types import FloatArray, Group, Interval, Measurement, Missing, Samples
 
 Build = Callable[[tuple[Group, ...]], Statistic]
 """Makes a statistic from the groups of one stratum, in prompt order."""
@@ -39,6 +39,13 @@ class Paired:
         return self.population.estimate(
             name + self.suffix, unit, build(self.groups), base, bounds=bounds, n=n, note=note
         )
+
+    def mean_where_defined(
+        self, name: str, unit: str, values: Callable[[tuple[Group, ...]], FloatArray], *, bounds: Interval | None = None
+    ) -> Measurement:
+        """Estimate the mean of per-prompt values with NaN, and its change where both define it."""
+        base = None if self.baseline is None else values(self.baseline)
+        return self.population.mean_where_defined(name + self.suffix, unit, values(self.groups), base, bounds=bounds)
 
     def ratio(self, name: str, build: Build, note: str | None = None) -> Measurement:
         """Estimate `build(groups) / build(baseline)`; missing when there is no baseline."""

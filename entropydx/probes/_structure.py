@@ -16,7 +16,7 @@ from itertools import pairwise
 SAME = 0.5
 """Jaccard overlap of one shape; two texts of one format with different operators stay above it, two formats below."""
 MAX_SHAPES = 400
-"""Most frequent distinct shapes that may found a cluster; rarer ones join the nearest or become `other`."""
+"""Most frequent distinct shapes that may found a cluster; rarer ones join the nearest, however far."""
 
 _SYMBOL = re.compile(
     r"(?P<number>\d+(?:[.,]\d+)*)|(?P<word>[^\W\d_]+)|(?P<break>\s*\n\s*)|(?P<space>\s+)|(?P<mark>.)", re.DOTALL
@@ -48,7 +48,8 @@ def shape(text: str) -> Shape:
 
 
 def _overlap(a: Shape, b: Shape) -> float:
-    return len(a & b) / len(a | b)
+    both = len(a & b)
+    return both / (len(a) + len(b) - both)
 
 
 def cluster(texts: Sequence[str]) -> list[int]:

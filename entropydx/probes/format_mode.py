@@ -31,11 +31,13 @@ from entropydx.types import FloatArray, Group, IntArray, Measurement, Missing, R
 
 SHORT_ANSWER = 3
 """Words; a reply of at most so many on one line is a bare answer."""
+_INDENT = r"[^\S\n]*"
+"""Spaces within a line: `\\s*` would run over the newlines of a degenerate completion from each of them, n² steps."""
 _EQUATION = re.compile(r"[\w)\]}]\s*=\s*[-\w(\[{\\]")
 
 
 def _is_json(text: str) -> bool:
-    body = re.sub(r"^```(?:json)?\s*|\s*```$", "", text.strip())
+    body = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
     if not body.startswith(("{", "[")):
         return False
     try:
@@ -53,12 +55,12 @@ def _matches(pattern: str, at_least: int = 1) -> Callable[[str], bool]:
 MODES: dict[str, Callable[[str], bool]] = {
     "think_tags": _matches(r"</?think(?:ing)?>|<\|begin_of_thought\|>|</?reasoning>"),
     "json": _is_json,
-    "table": _matches(r"^\s*\|.*\|\s*$", 2),
-    "python_function": _matches(r"^\s*def \w+\("),
-    "code_block": _matches(r"^\s*```"),
+    "table": _matches(rf"^{_INDENT}\|.*\|{_INDENT}$", 2),
+    "python_function": _matches(rf"^{_INDENT}def \w+\("),
+    "code_block": _matches(rf"^{_INDENT}```"),
     "latex_boxed": _matches(r"\\boxed\s*\{"),
-    "numbered_steps": _matches(r"^\s*(?:\*\*)?(?:\(?\d+[.):]|step \d+\b|Step \d+\b)", 2),
-    "bullets": _matches(r"^\s*[-*•]\s+\S", 2),
+    "numbered_steps": _matches(rf"^{_INDENT}(?:\*\*)?(?:\(?\d+[.):]|step \d+\b|Step \d+\b)", 2),
+    "bullets": _matches(rf"^{_INDENT}[-*•][^\S\n]+\S", 2),
     "bare_answer": lambda text: "\n" not in text.strip() and len(text.split()) <= SHORT_ANSWER and "=" not in text,
     "equations": lambda text: len(_EQUATION.findall(text)) >= 2,
 }

@@ -3,7 +3,9 @@
 Every share is over completions, clustered by prompt. `extraction_failure_rate` is over completions that ended by
 themselves, so that a truncated one is not counted twice. `template_leak_rate` counts completions that write the
 *next* turn's role marker as text (`user:`, `<|im_start|>`, `[INST]`...), the usual sign of a wrong or missing chat
-template.
+template. With a baseline the four rates and the broken completions are also taken over the baseline's samples
+(`@baseline`): a change against samples that cannot be trusted cannot be trusted. `temperature` is the setting that the
+samples were drawn at.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from entropydx.types import Completion, Group, Measured, Measurement, Missing, R
 
 ROLE_MARKER = re.compile(
     r"<\|(?:im_start|im_end|start_header_id|user|assistant|system|eot_id)\|>|\[/?INST\]|<(?:start|end)_of_turn>"
-    r"|^#{2,3} (?:Human|User|Instruction|Assistant|Response):?|^(?:Human|User|Assistant|user|assistant)(?::|$)",
+    r"|^#{2,3} (?:Human|User|Instruction|Assistant|Response):?[ \t]*$|^(?:Human|User|Assistant|user|assistant)(?::|$)",
     re.MULTILINE,
 )
 
@@ -50,7 +52,7 @@ class Instrument:
     requires = Requires(grades=True)
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
-        """Return the four rates, the completion length, and the counts of prompts and of broken completions."""
+        """Return the four rates, the completion length, the counts of prompts and broken completions, the setting."""
         whole = next(strata(samples, baseline, samples.params.seed))
         found = [
             whole.estimate(f"instrument.{name}", "share of completions", build, bounds=(0, 1))
@@ -60,18 +62,35 @@ class Instrument:
             np.array([np.mean([c.n_tokens for c in g.completions]) for g in groups])
         )
         found.append(whole.estimate("instrument.completion_length", "tokens", lengths))
-        broken = sum(c.finish_reason == "non_finite" for g in whole.groups for c in g.completions)
         n = len(whole.groups)
-        return [*found, _counted("n_prompts", n, "prompts", n), _counted("n_non_finite", broken, "completions", n)]
+        found += [
+            _exact("n_prompts", n, "prompts", n),
+            _exact("n_non_finite", _n_broken(whole.groups), "completions", n),
+            _exact("temperature", samples.params.temperature, "", n),
+        ]
+        return found if whole.baseline is None else [*found, *_of_baseline(whole.baseline, whole.population)]
 
 
-def _counted(name: str, count: int, unit: str, n: int) -> Measurement:
-    """Return a count over this very sample, which has no sampling error."""
+def _n_broken(groups: tuple[Group, ...]) -> int:
+    return sum(c.finish_reason == "non_finite" for g in groups for c in g.completions)
+
+
+def _of_baseline(groups: tuple[Group, ...], population: stats.Population) -> list[Measurement]:
+    rates = [
+        population.estimate(f"instrument.{name}@baseline", "share of completions", build(groups), bounds=(0, 1))
+        for name, build in RATES.items()
+    ]
+    return [*rates, _exact("n_non_finite@baseline", _n_broken(groups), "completions", len(groups))]
+
+
+def _exact(name: str, value: float, unit: str, n: int) -> Measurement:
+    """Return a count over this very sample, or a setting: it has no sampling error."""
     name = f"instrument.{name}"
     if n == 0:
         return Missing(name=name, reason="nothing was sampled")
-    exactly = (float(count), float(count))
-    return Measured(name=name, value=float(count), unit=unit, n=n, ci=exactly, note="a count, known exactly")
+    return Measured(
+        name=name, value=float(value), unit=unit, n=n, ci=(float(value), float(value)), note="known exactly"
+    )
 
 
 probe: Probe = Instrument()

@@ -3,11 +3,12 @@
 ## What it measures
 `pass_at_k` (unbiased; Chen et al. 2021, arXiv:2107.03374) and `pass_hat_k`, all k right (arXiv:2406.12045), for k =
 1, 2, 4... up to K; `maj_at_n`, majority vote over all K with ties shared; `majority_gain` = maj_at_n - pass_at_1,
-what voting would win; `g_pass_at_k` at tau 0.5, 0.75, 1 and `mg_pass_at_k` (arXiv:2412.13147) at k = K/2, and their
-`g_pass_ratio` (tau 1 over 0.5: 1 for a model that is either always or never right). `within_variance` = mean p(1-p)
-K/(K-1), `between_variance` corrected for it, `icc`, the one-way ICC(1). On the prompts whose majority is right
-(`@majority_right`), `pass_at_1` is reliability where the model can. `answer_entropy` in nats over answers;
-`wrong_agreement`, the unbiased chance that two wrong answers to a prompt agree.
+what voting would win; `g_pass_at_k` at tau 0.5, 0.75, 1 and `mg_pass_at_k` (arXiv:2412.13147) at k = K/2 (from K = 4
+on), and their `g_pass_ratio` (tau 1 over 0.5: 1 for a model that is either always or never right). `within_variance` =
+mean p(1-p) K/(K-1), `between_variance` corrected for it, `icc`, the one-way ICC(1). On the prompts whose majority is
+right (`@majority_right`), `pass_at_1` is reliability where the model can. `answer_entropy` in nats over answers;
+`wrong_agreement`, the unbiased chance that two wrong answers to a prompt agree. The change of a mean over part of the
+prompts is over those that count for checkpoint and baseline alike.
 
 ## What confounds it
 Extraction failures look like variance and truncation like failure: the instrument rules come first. Weak models vary
@@ -88,12 +89,14 @@ def _majority_gain(groups: tuple[Group, ...]) -> stats.Statistic:
     return stats.mean_statistic(per_prompt(groups, "majority") - n_right(groups) / _n_samples(groups))
 
 
-def _where_majority(right: bool, values: Callable[[tuple[Group, ...]], FloatArray]) -> Build:
-    def build(groups: tuple[Group, ...]) -> stats.Statistic:
+def _where_majority(
+    right: bool, values: Callable[[tuple[Group, ...]], FloatArray]
+) -> Callable[[tuple[Group, ...]], FloatArray]:
+    def masked(groups: tuple[Group, ...]) -> FloatArray:
         kept = (per_prompt(groups, "majority") > 0.5) == right
-        return stats.mean_statistic(np.where(kept, values(groups), np.nan))
+        return np.where(kept, values(groups), np.nan)
 
-    return build
+    return masked
 
 
 def _ratio(numerator: Build, denominator: Build) -> Build:
@@ -138,24 +141,34 @@ class SamplingSpread:
         }
         found = [part.estimate(f"sampling_spread.{name}", SHARE, row, bounds=(0, 1)) for name, row in rows.items()]
         found.append(part.estimate("sampling_spread.majority_gain", SHARE, _majority_gain, bounds=(-1, 1)))
-        disagreeing = int(np.isfinite(per_prompt(part.groups, "wrong_agreement")).sum())
-        agreement = _mean(lambda groups: per_prompt(groups, "wrong_agreement"))
-        found.append(part.estimate("sampling_spread.wrong_agreement", SHARE, agreement, bounds=(0, 1), n=disagreeing))
+        found.append(
+            part.mean_where_defined(
+                "sampling_spread.wrong_agreement",
+                SHARE,
+                lambda groups: per_prompt(groups, "wrong_agreement"),
+                bounds=(0, 1),
+            )
+        )
         return found
 
     @staticmethod
     def _curves(part: Paired) -> list[Measurement]:
         n = _n_samples(part.groups)
-        half = max(n // 2, 1)
+        half = n // 2
         rows: dict[str, Build] = {}
         for k in powers_of_two(n)[1:]:
             rows[f"pass_at_{k}"] = _pass(k, stats.pass_at_k)
             rows[f"pass_hat_{k}"] = _pass(k, stats.pass_hat_k)
-        for tau in (0.5, 0.75, 1.0):
-            rows[f"g_pass_at_{half}_t{round(100 * tau)}"] = _g_pass(half, tau)
-        rows[f"mg_pass_at_{half}"] = _pass(half, stats.mg_pass_at_k)
-        rows["g_pass_ratio"] = _ratio(_g_pass(half, 1.0), _g_pass(half, 0.5))
-        return [part.estimate(f"sampling_spread.{name}", SHARE, row, bounds=(0, 1)) for name, row in rows.items()]
+        if half > 1:
+            for tau in (0.5, 0.75, 1.0):
+                rows[f"g_pass_at_{half}_t{round(100 * tau)}"] = _g_pass(half, tau)
+            rows[f"mg_pass_at_{half}"] = _pass(half, stats.mg_pass_at_k)
+            rows["g_pass_ratio"] = _ratio(_g_pass(half, 1.0), _g_pass(half, 0.5))
+        found = [part.estimate(f"sampling_spread.{name}", SHARE, row, bounds=(0, 1)) for name, row in rows.items()]
+        if half < 2:
+            # At k = 1 the ratio is 1 and mG-Pass an empty sum, whatever the model.
+            found.append(Missing(name="sampling_spread.g_pass_ratio", reason=f"needs 4 samples per prompt, has {n}"))
+        return found
 
     @staticmethod
     def _variances(part: Paired) -> list[Measurement]:
@@ -167,18 +180,16 @@ class SamplingSpread:
 
     @staticmethod
     def _agreement(part: Paired) -> list[Measurement]:
-        right = per_prompt(part.groups, "majority") > 0.5
         found = [part.estimate("sampling_spread.answer_entropy", "nats", _mean(lambda g: per_prompt(g, "entropy")))]
-        for holds, n in ((True, int(right.sum())), (False, int((~right).sum()))):
-            suffix = "majority_right" if holds else "majority_wrong"
+        for holds, suffix in ((True, "majority_right"), (False, "majority_wrong")):
             entropy = _where_majority(holds, lambda g: per_prompt(g, "entropy"))
-            found.append(part.estimate(f"sampling_spread.answer_entropy@{suffix}", "nats", entropy, n=n))
+            found.append(part.mean_where_defined(f"sampling_spread.answer_entropy@{suffix}", "nats", entropy))
         reliability = _where_majority(True, lambda g: n_right(g) / _n_samples(g))
         spread = _where_majority(True, _within)
-        n = int(right.sum())
-        found.append(part.estimate("sampling_spread.pass_at_1@majority_right", SHARE, reliability, bounds=(0, 1), n=n))
+        able = "@majority_right"
+        found.append(part.mean_where_defined(f"sampling_spread.pass_at_1{able}", SHARE, reliability, bounds=(0, 1)))
         found.append(
-            part.estimate("sampling_spread.within_variance@majority_right", "grade²", spread, bounds=(0, 0.5), n=n)
+            part.mean_where_defined(f"sampling_spread.within_variance{able}", "grade²", spread, bounds=(0, 0.5))
         )
         return found
 

@@ -26,10 +26,8 @@ remedy = (
         contraindicated_for=(Label.TRAINING_COLLAPSE,),
         config={"decoding": {"temperature": 0.6, "top_p": 0.95}},
         versions={},
-        evidence=(
-            "The evaluation settings that DeepSeek-R1-class models are released with (source of an evaluation script).",
-        ),
-        references=("arXiv:2501.12948",),
+        evidence=("The DeepSeek-R1 evaluation settings (read in the README of KlearReasoner, not in a paper).",),
+        references=("https://github.com/suu990901/KlearReasoner",),
     ),
     Remedy(
         id="calibration_reward",

@@ -30,7 +30,8 @@ remedy = (
         id="covariance_control",
         title="Restrain the few tokens that cost the entropy (Clip-Cov or KL-Cov); without verl, clip higher",
         why="A small share of tokens with high covariance of log-probability and advantage drives the loss of entropy. "
-        "Clip-higher is inert in TRL unless a rollout is used for several updates, hence num_iterations.",
+        "Clip-higher and (derived) KL-Cov are inert unless a rollout is used for several updates: in TRL hence "
+        "num_iterations, in verl more than one mini-batch per rollout. kl_cov_ratio is 0.002 for 7B, 0.0002 for 32B.",
         for_=(Label.TRAINING_COLLAPSE,),
         contraindicated_for=POISON,
         config={
@@ -54,7 +55,8 @@ remedy = (
     Remedy(
         id="kl_with_reference_reset",
         title="Train with a small KL to the reference, and reset the reference now and then",
-        why="The KL keeps what is left of the distribution; resetting the reference keeps it from stopping progress.",
+        why="The KL keeps what is left of the distribution; resetting the reference keeps it from stopping progress. "
+        "TRL resets by itself with these keys, the optimizer not; in verl and OpenRLHF restart from a new reference.",
         for_=(Label.TRAINING_COLLAPSE,),
         contraindicated_for=(),
         config={
@@ -73,9 +75,8 @@ remedy = (
         },
         versions={"trl": "1.10-1.16", "verl": "0.8-0.10", "openrlhf": "0.11"},
         evidence=(
-            "ProRL kept training for thousands of steps with it (arXiv:2505.24864; the coefficient is read in "
-            "arXiv:2507.12507 by a "
-            "third-party note).",
+            "ProRL combines a KL of 0.001 with hard resets of reference and optimizer on stagnation (arXiv:2505.24864, "
+            "coefficient from arXiv:2507.12507; both read in third-party notes).",
             "A KL of 0.001-0.1 stabilises entropy and lowers accuracy (third-party note): watch the validation score.",
         ),
         references=("arXiv:2505.24864", "arXiv:2507.12507"),

@@ -1,7 +1,7 @@
 """EDX905 Entropy has multiplied against the baseline, and the ability has gone with it.
 
 ## What it sees
-Token entropy more than three times the baseline's, and a majority vote that lost more than 0.15.
+Token entropy more than three times the baseline's, and a majority vote that lost more than 0.20.
 
 ## Why it matters
 As EDX904, caught earlier: the text is not yet noise, but what the model knew is already lost in it.
@@ -10,7 +10,7 @@ As EDX904, caught earlier: the text is not yet noise, but what the model knew is
 Inference variance, where the majority vote still holds.
 
 ## Thresholds
-Ratio 3: above the committed noisy organism. Majority -0.15: the bound on the other side of which EDX201 speaks.
+Ratio 3: above the committed noisy organism. Majority -0.20: the bound on the other side of which EDX201 speaks.
 
 ## References
 verl issues 2738, 6382 (user reports of rising entropy before collapse).
@@ -36,7 +36,7 @@ rule = Rule(
             measurement="sampling_spread.maj_at_n",
             field="delta",
             op="<",
-            value=-0.15,
+            value=-0.20,
             source="beyond the bound of EDX201",
         ),
     ),

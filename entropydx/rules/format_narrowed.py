@@ -4,7 +4,8 @@
 Two completions of the same prompt differed in format in the baseline, and no longer do.
 
 ## Why it matters
-Early RL picks one format of the pretraining mixture and amplifies it, typically but not necessarily the best one.
+Early RL picks one format of the pretraining mixture and amplifies it (arXiv:2504.07912); that it is typically, but not
+necessarily, the best one is read in third-party notes.
 
 ## Looks like it, is not
 Supervised tuning on one format, or a template that forces it: narrowing alone is no loss of ability, so this is

@@ -13,9 +13,9 @@ A weak model on hard prompts (its majority is wrong too); flaky answer extractio
 first); entropy explosion; shortcutting, whose spread also rises but whose majority is wrong.
 
 ## Thresholds
-Majority gain 0.10 and reliability -0.10: between the committed organisms (fixtures/organisms); the papers report
-gains of up to 0.20-0.22 for parallel thinking at equal budget (arXiv:2506.04210). Majority -0.15: beyond it the
-ability itself has gone.
+Majority gain 0.10 and reliability -0.10: between the committed organisms (fixtures/organisms); for scale,
++20 to +22 % are reported for parallel thinking at equal budget (arXiv:2506.04210, abstract). Majority -0.20: beyond it
+the ability itself has gone.
 
 ## References
 Ghosal et al. 2025, arXiv:2506.04210. Liu et al. 2024, arXiv:2412.13147 (stability). arXiv:2512.06710 (repeat counts).
@@ -41,7 +41,7 @@ rule = Rule(
             measurement="sampling_spread.maj_at_n",
             field="delta",
             op=">",
-            value=-0.15,
+            value=-0.20,
             source="a larger fall is lost ability, not spread",
         ),
     ),

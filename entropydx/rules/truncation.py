@@ -7,7 +7,7 @@ More than one in ten completions was cut off by --max-new-tokens.
 A truncated completion has no answer and no end: failure, spread and length are then properties of the limit.
 
 ## Looks like it, is not
-A model that never stops; EDX907 sees that.
+A model that never stops; EDX907 sees that where a baseline stops within the same limit.
 
 ## Thresholds
 0.10: abstain above it (protocol of research on reasoning evaluation; truncated, collapsed and wrong are three things).

@@ -28,7 +28,7 @@ def test_flag_beats_project_beats_checkpoint_beats_budget(tmp_path: Path) -> Non
     _toml(tmp_path / "entropydx.toml", '[checkpoint]\nsuite = "tiny"\nmax_new_tokens = 64\n')
     sidecar_only = resolve(str(tmp_path), Settings())
     assert (sidecar_only.suite, sidecar_only.suite_source, sidecar_only.max_new_tokens) == ("tiny", "checkpoint", 64)
-    assert sidecar_only.budget == "quick"
+    assert sidecar_only.budget == "quick, adjusted"
     project = Settings(suite="mine.jsonl", samples=4)
     with_project = resolve(str(tmp_path), Settings(), project)
     assert (with_project.suite, with_project.suite_source, with_project.samples) == ("mine.jsonl", "config", 4)
@@ -36,6 +36,15 @@ def test_flag_beats_project_beats_checkpoint_beats_budget(tmp_path: Path) -> Non
     with_flag = resolve(str(tmp_path), Settings(suite="core", budget="standard"), project)
     assert (with_flag.suite, with_flag.suite_source) == ("core", "flag")
     assert with_flag.prompts == BUDGETS["standard"].prompts
+
+
+def test_a_budget_that_was_asked_for_beats_the_checkpoints_own_size(tmp_path: Path) -> None:
+    _toml(tmp_path / "entropydx.toml", "[checkpoint]\nprompts = 30\nsamples = 4\nmax_new_tokens = 64\n")
+    own = resolve(str(tmp_path), Settings())
+    assert (own.prompts, own.samples, own.max_new_tokens) == (30, 4, 64)
+    asked = resolve(str(tmp_path), Settings(budget="standard"))
+    standard = BUDGETS["standard"]
+    assert (asked.prompts, asked.samples, asked.max_new_tokens) == (standard.prompts, standard.samples, 64)
 
 
 def test_a_checkpoint_may_not_set_anything_else(tmp_path: Path) -> None:
@@ -70,6 +79,7 @@ def test_bad_toml_is_one_clear_line(tmp_path: Path, text: str, message: str) -> 
         {"top_p": 0.0},
         {"top_p": 1.5},
         {"seed": -1},
+        {"seed": 2**63},
     ],
 )
 def test_values_out_of_range_are_refused(bad: dict[str, float]) -> None:

@@ -178,3 +178,75 @@ def test_suites_are_interleaved_and_a_prefix_of_more() -> None:
         assert sum(p.difficulty == difficulty for p in many) == 18
     two = pipeline.resolve_suite("arithmetic,sorting", 0, 10, {})
     assert len({p.family for p in two}) == 2
+
+
+def test_greedy_copies_decide_nothing(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("healthy", tmp_path, baseline=False, temperature=0.0))
+    assert (report.diagnosis.label, report.exit_code) == (Label.INCONCLUSIVE, 3)
+    assert any("--temperature" in advice for advice in report.diagnosis.would_settle_it)
+
+
+def test_another_setting_than_the_protocols_stands_beside_the_verdict(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("healthy", tmp_path, baseline=False, temperature=0.6))
+    assert "temperature 0.6" in report.diagnosis.summary
+
+
+@pytest.mark.parametrize("fault", ["silent", "empty", "truncated", "broken", "leaky"])
+def test_a_broken_baseline_is_no_yardstick(tmp_path: Path, fault: str) -> None:
+    config = replace(_config("twin", tmp_path), baseline=f"synthetic:{fault}")
+    report = pipeline.diagnose(config)
+    assert report.diagnosis.label == Label.INCONCLUSIVE
+    assert report.diagnosis.failures["training_collapse"].reason.endswith("EDX911 fired")
+
+
+def test_a_checkpoint_against_itself_is_judged_as_without_a_baseline(tmp_path: Path) -> None:
+    report = pipeline.diagnose(replace(_config("collapsed", tmp_path), baseline="synthetic:collapsed"))
+    assert report.diagnosis.label == Label.INCONCLUSIVE
+    assert report.diagnosis.failures["training_collapse"].reason.startswith("suspected")
+    assert "itself" in report.diagnosis.summary
+
+
+def test_a_limit_that_cuts_everything_off_is_not_a_broken_model(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("truncated", tmp_path, baseline=False))
+    assert (report.diagnosis.label, report.exit_code) == (Label.INCONCLUSIVE, 3)
+    assert "raise --max-new-tokens" in report.diagnosis.would_settle_it
+
+
+def test_triage_gives_the_same_numbers_whatever_order_the_engine_drew_in(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("noisy", tmp_path))
+    for file in tmp_path.glob("samples-*.jsonl"):
+        file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+    assert _comparable(pipeline.retriage(tmp_path)) == _comparable(report)
+
+
+def test_triage_of_a_run_that_lost_samples_is_refused(tmp_path: Path) -> None:
+    pipeline.diagnose(_config("noisy", tmp_path))
+    file = tmp_path / "samples-baseline.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(RunStoreError, match="lost the baseline's samples of 1 prompts"):
+        pipeline.retriage(tmp_path)
+
+
+def test_a_manifest_of_another_version_is_one_clear_line(tmp_path: Path) -> None:
+    pipeline.diagnose(_config("noisy", tmp_path))
+    manifest = tmp_path / "run.json"
+    manifest.write_text(manifest.read_text().replace('"tokens_scored"', '"tokens_scord"'))
+    with pytest.raises(RunStoreError, match="manifest is damaged"):
+        pipeline.retriage(tmp_path)
+
+
+def test_a_suite_named_twice_gives_every_prompt_once() -> None:
+    for name in ("arithmetic,arithmetic", "core,arithmetic"):
+        prompts = pipeline.resolve_suite(name, 0, 54, {})
+        assert len({p.id for p in prompts}) == len(prompts) == 54
+
+
+def test_a_directory_does_not_hide_a_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "core").mkdir()
+    assert len(pipeline.resolve_suite("core", 0, 9, {})) == 9
+
+
+def test_more_samples_than_the_engine_draws_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineCapabilityError, match="at most 1000000 samples"):
+        pipeline.diagnose(_config("healthy", tmp_path, samples=2_000_000))

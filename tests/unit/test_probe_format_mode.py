@@ -1,5 +1,6 @@
 """Formats of texts that a person would name the same way."""
 
+import time
 from math import log
 
 import pytest
@@ -117,3 +118,10 @@ def test_divergence_from_the_baseline() -> None:
 
 def test_no_baseline_no_divergence() -> None:
     assert isinstance(_measure([["bullets", "json"]] * 3)["js_divergence"], Missing)
+
+
+@pytest.mark.parametrize("text", ["\n" * 20_000, "a" + "\n" * 20_000 + "b", " \n" * 20_000, "|" + "\n" * 20_000 + "|"])
+def test_a_policy_that_only_writes_newlines_does_not_hang_the_probe(text: str) -> None:
+    started = time.process_time()
+    mode_of(text)
+    assert time.process_time() - started < 1

@@ -99,3 +99,19 @@ def test_strata_and_curve_names() -> None:
     assert {"sampling_spread.pass_at_1@easy", "sampling_spread.coverage@out"} <= names
     assert {f"sampling_spread.pass_at_{k}" for k in (1, 2, 4, 8)} <= names
     assert powers_of_two(12) == [1, 2, 4, 8, 12]
+
+
+def test_an_improved_checkpoint_is_not_less_reliable_where_both_can() -> None:
+    baseline = [votes(i, 8) if i < 12 else votes(i, 0, "abcdefgh") for i in range(24)]
+    better = [votes(i, 8) if i < 12 else votes(i, 5, "abc") for i in range(24)]
+    found = {m.name: m for m in probe.measure(samples(better), samples(baseline, fingerprint="g"))}
+    reliability = found["sampling_spread.pass_at_1@majority_right"]
+    assert isinstance(reliability, Measured)
+    assert reliability.value == pytest.approx((1 + 5 / 8) / 2)
+    assert reliability.delta == 0
+
+
+def test_two_samples_have_no_stability() -> None:
+    found = _measure([votes(i, 1, "a") for i in range(8)])
+    assert isinstance(found["sampling_spread.g_pass_ratio"], Missing)
+    assert not [name for name in found if "g_pass_at" in name], "mG-Pass@1 is an empty sum, whatever the model"

@@ -207,3 +207,32 @@ def test_prompt_order_does_not_change_the_estimate(order: list[int]) -> None:
     assert b.value == pytest.approx(a.value)
     assert a.ci is not None
     assert b.ci == pytest.approx(a.ci, abs=0.05)
+
+
+def test_a_change_of_a_partial_mean_is_over_the_prompts_that_both_define() -> None:
+    # 20 prompts that both always solve; the checkpoint also half-solves 20 that the baseline never counted.
+    ours = np.array([1.0] * 20 + [0.6] * 20)
+    theirs = np.array([1.0] * 20 + [np.nan] * 20)
+    found = stats.Population(n_prompts=40).mean_where_defined("x", "share", ours, theirs, bounds=(0, 1))
+    assert isinstance(found, Measured)
+    assert found.value == pytest.approx(0.8)
+    assert (found.n, found.baseline, found.delta) == (40, 1.0, 0.0)
+    assert found.note is not None
+    assert "20 prompts" in found.note
+
+
+def test_no_prompt_in_common_is_no_change() -> None:
+    ours, theirs = np.array([1.0] * 5 + [np.nan] * 5), np.array([np.nan] * 5 + [1.0] * 5)
+    found = stats.Population(n_prompts=10).mean_where_defined("x", "share", ours, theirs, bounds=(0, 1))
+    assert isinstance(found, Measured)
+    assert (found.delta, found.delta_ci) == (None, None)
+
+
+def test_few_prompts_behind_a_mean_widen_its_interval_whatever_the_population() -> None:
+    values = np.array([0.2, 0.6, 0.3, 0.9] + [np.nan] * 60)
+    population = stats.Population(n_prompts=64)
+    found = population.mean_where_defined("x", "share", values, bounds=None)
+    assert isinstance(found, Measured)
+    assert found.ci is not None
+    # The tail of 4 prompts is beyond every replicate: the interval reaches from the smallest value to the largest.
+    assert found.ci == pytest.approx((0.2, 0.9))

@@ -139,3 +139,17 @@ def test_samples_without_a_manifest_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "samples-checkpoint.jsonl").write_text("")
     with pytest.raises(RunStoreError, match=r"no run\.json"), RunStore(tmp_path, KEY):
         pass
+
+
+@pytest.mark.parametrize("text", ["[]", '{"store_version": 1}', '{"store_version": 1, "key": 3}'])
+def test_a_manifest_that_names_no_run_is_damaged(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RunStoreError, match="damaged"), RunStore(tmp_path, KEY):
+        pass
+
+
+def test_samples_that_cannot_be_written_are_one_clear_line(tmp_path: Path) -> None:
+    with RunStore(tmp_path, KEY) as run:
+        (tmp_path / "samples-checkpoint.jsonl").mkdir()
+        with pytest.raises(RunStoreError, match=r"cannot write .*samples-checkpoint"):
+            run.append("checkpoint", _group())

@@ -150,3 +150,10 @@ def test_no_baseline_leaves_collapse_untested_and_asks_for_one() -> None:
 )
 def test_exit_codes(label: Label, code: int) -> None:
     assert exit_code(label) == code
+
+
+def test_half_of_a_pattern_with_the_rest_missing_is_not_left_out_of_health() -> None:
+    half = _finding(COLLAPSE, "undecided", evidence=(_evidence("fired"), _evidence("undecided", missing="no answers")))
+    diagnosis = triage([half, _finding(VARIANCE, "clear", code="EDX2")], has_baseline=True)
+    assert diagnosis.label == Label.INCONCLUSIVE
+    assert diagnosis.failures["training_collapse"].reason == "EDX1 undecided: no answers"
