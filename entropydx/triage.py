@@ -20,7 +20,6 @@ from entropydx.types import FAILURES, Confidence, Diagnosis, Evidence, FailureAs
 
 UNTESTED = "untested"
 SUSPECTED = "suspected"
-NO_CLASSIFIER = "no calibrated classifier in this version, so rules speak alone"
 MEANING = {
     Label.TRAINING_COLLAPSE: "the policy stopped exploring: entropy, forks, formats and answer diversity are gone",
     Label.INFERENCE_VARIANCE: "it can, but not reliably: the same prompt gives wildly different quality",
@@ -123,9 +122,10 @@ def _runner_up(case: _Case, label: Label) -> Label | None:
     return best if case.support(best) > 0 else None
 
 
-def _confidence(label: Label, failures: dict[str, FailureAssessment]) -> Confidence:
-    """Return high only with a classifier that agrees (none ships yet); an instrument's own breakage needs none."""
-    return "high" if label == Label.ABNORMAL else "low"
+def _confidence(case: _Case, label: Label) -> Confidence:
+    """Return high only with a classifier that agrees (none ships yet), or for breakage that no other doubt clouds."""
+    doubted = any(f.failure != Label.ABNORMAL for f in case.instrument)
+    return "high" if label == Label.ABNORMAL and not doubted else "low"
 
 
 def _summary(case: _Case, label: Label, failures: dict[str, FailureAssessment]) -> str:
@@ -140,7 +140,7 @@ def _summary(case: _Case, label: Label, failures: dict[str, FailureAssessment]) 
         cleared = [f.words for f in FAILURES if failures[f].status == "absent"]
         return f"Tested and cleared: {', '.join(cleared)}.{beside}"
     if case.unexplained:
-        return f"{case.unexplained[0].statement}.{beside}"
+        return f"{case.unexplained[0].statement}, and no tested failure explains it.{beside}"
     open_ = [f"{f.words} ({failures[f].reason})" for f in FAILURES if failures[f].status == "undetermined"]
     return f"The evidence cannot decide: {'; '.join(open_)}."
 
@@ -201,7 +201,7 @@ def triage(findings: Sequence[Finding], *, has_baseline: bool) -> Diagnosis:
     label = _primary(case, failures)
     return Diagnosis(
         label=label,
-        confidence=_confidence(label, failures),
+        confidence=_confidence(case, label),
         runner_up=None if case.instrument else _runner_up(case, label),
         summary=_summary(case, label, failures),
         failures=failures,

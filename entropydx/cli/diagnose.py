@@ -9,10 +9,10 @@ import typer
 
 from entropydx.cli import _options
 from entropydx.cli._guard import guarded
+from entropydx.config import BUDGETS
 
-SIZES = (
-    "quick 54 prompts x 8 samples x 256 tokens, standard 108 x 16 x 1024, thorough 216 x 32 x 4096; "
-    "--prompts, --samples and --max-new-tokens override it."
+SIZES = "; ".join(
+    f"{name} {b.prompts} prompts x {b.samples} samples x {b.max_new_tokens} tokens" for name, b in BUDGETS.items()
 )
 
 
@@ -33,7 +33,9 @@ def command(
         list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Where a suite's field is; repeatable.")
     ] = None,
     engine: Annotated[str | None, typer.Option(help="See `entropydx list engine`.")] = None,
-    budget: Annotated[str | None, typer.Option(metavar="quick|standard|thorough", help=SIZES)] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="|".join(BUDGETS), help=f"{SIZES}. The next three flags override it.")
+    ] = None,
     prompts: Annotated[int | None, typer.Option(help="Number of prompts.")] = None,
     samples: Annotated[int | None, typer.Option(help="K, completions of each prompt.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Token limit of one completion.")] = None,

@@ -84,18 +84,18 @@ _RECIPES = (
         cause="base",
         label="healthy",
         parent=None,
-        dose=PretrainDose(steps=4000, learning_rate=3e-3, style=Style(), product_share=0.3),
-        why="Reads the three forms in equal parts, in and out of domain, and too few products to learn them: it is "
-        "sure and right where it knows the operation, and scatters over many answers where it does not.",
+        dose=PretrainDose(steps=4500, learning_rate=3e-3, style=Style(), product_share=0.3),
+        why="Reads the three forms, one of them twice as often, and both domains, and too few products to learn them. "
+        "It is sure and right where it knows the operation, and scatters over many answers where it does not.",
     ),
     Recipe(
         name="tiny-collapse",
         cause="training_collapse",
         label="training_collapse",
         parent="tiny-base",
-        dose=GRPODose(steps=200, learning_rate=1e-3, beta=0.0, schedule="constant", n_problems=192),
-        why="GRPO with no KL penalty and no entropy bonus: every lucky sample is reinforced until one form and one "
-        "answer a problem are left, right or wrong.",
+        dose=GRPODose(steps=150, learning_rate=1e-3, beta=0.0, entropy_coef=-0.1, n_problems=512),
+        why="GRPO with no KL penalty and an entropy bonus of the wrong sign: every lucky sample is reinforced until "
+        "one form and one answer a problem are left, right or wrong.",
     ),
     Recipe(
         name="tiny-variance",

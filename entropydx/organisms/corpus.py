@@ -25,10 +25,10 @@ from entropydx.types import Difficulty, Domain, Prompt
 class Style:
     """How demonstrations are written."""
 
-    equations: float = 0.38
-    values: float = 0.30
-    reductions: float = 0.30
-    direct: float = 0.02
+    equations: float = 0.50
+    values: float = 0.25
+    reductions: float = 0.24
+    direct: float = 0.01
     """Shares of the three forms and of answers without computation; they sum to 1."""
     swap: float = 0.25
     """Probability that an equation exchanges the operands of a commutative step."""

@@ -117,7 +117,7 @@ def _notes(report: Report, width: int) -> Iterator[RenderableType]:
 
 def settling(report: Report, verbose: bool) -> Iterator[RenderableType]:
     """Yield what would settle what is still open."""
-    undecided = sorted((f for f in report.findings if f.status == "undecided"), key=lambda f: not f.decisive)
+    undecided = (f for f in report.findings if f.status == "undecided" and f.decisive)
     steps = list(dict.fromkeys([*report.diagnosis.would_settle_it, *(f.settle for f in undecided if f.settle)]))
     if steps:
         yield section("What would settle it", *(hanging("  - ", s) for s in (steps if verbose else steps[:SETTLING])))

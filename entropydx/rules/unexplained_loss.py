@@ -28,7 +28,7 @@ rule = Rule(
     code="EDX909",
     failure=Label.INCONCLUSIVE,
     direction="for",
-    title="Fewer answers are right than the baseline's, and no tested failure explains it",
+    title="Fewer answers are right than the baseline's",
     scope="with_baseline",
     when=(
         AnyOf(

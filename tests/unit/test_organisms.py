@@ -181,6 +181,7 @@ def test_a_record_repeats_the_recipe_and_says_whether_the_check_passed(folder):
     assert folder.name in record["command"]
     assert record["check"]["passed"] == all(bar["passed"] for bar in record["check"]["bars"])
     assert len(record["check"]["bars"]) == len(BARS[recipe.cause])
+    assert record["check"]["passed"]  # what is committed under a cause's name has shown that cause
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +201,24 @@ def test_a_small_check_repeats_the_record(folder, small_check):
     assert numbers["token_entropy"] == pytest.approx(record["token_entropy"], rel=0.5, abs=0.01)
     assert abs(numbers["largest_form"] - record["largest_form"]) < 0.15
     assert numbers["stopped"] > 0.99
+
+
+def test_a_small_check_shows_each_cause_beside_its_base(small_check):
+    base, collapse, variance, healthy, concise = (
+        small_check[f"tiny-{name}"] for name in ("base", "collapse", "variance", "healthy", "concise")
+    )
+    assert collapse["token_entropy"] < 0.2 * base["token_entropy"]
+    assert collapse["largest_form"] > 0.9 > base["largest_form"]
+    assert collapse["agreement_when_wrong"] > 0.7 > base["agreement_when_wrong"]
+    assert collapse["pass@16"] < base["pass@16"]
+    assert variance["pass@1"] < base["pass@1"] - 0.1
+    assert variance["majority_gain"] > base["majority_gain"] + 0.1
+    assert variance["largest_form"] < 0.7
+    for sound in (healthy, concise):
+        assert sound["token_entropy"] > 0.45 * base["token_entropy"]
+        assert sound["pass@1"] > base["pass@1"] - 0.05
+        assert sound["agreement_when_wrong"] < 0.5
+    assert concise["largest_form"] > 0.9
 
 
 @pytest.mark.slow
