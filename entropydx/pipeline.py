@@ -282,6 +282,8 @@ def diagnose(config: RunConfig, progress: Progress | None = None) -> Report:
         measurements = measure(todo.probes, drawn["checkpoint"], drawn.get("baseline"))
         report = build_report(origin, measurements, drawn["checkpoint"])
         run.write_report(document.to_json(report))
+        for role, samples in drawn.items():
+            run.export(role, samples)
     return report
 
 

@@ -3,6 +3,8 @@
     run.json                  what the run is: its key, the checkpoint, the baseline, the protocol
     samples-checkpoint.jsonl  one line per prompt: the prompt and its K completions
     samples-baseline.jsonl
+    completions-ROLE.parquet  the same for notebooks: one row per completion
+    tokens-ROLE.parquet       one row per token: log-probability and entropy, nats
     report.json               the last report
     lock                      held while a process writes
 
@@ -25,7 +27,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from entropydx.errors import RunStoreError
-from entropydx.types import Completion, FloatArray, Group, IntArray, Prompt, Role, VerifierSpec
+from entropydx.types import Completion, FloatArray, Group, IntArray, Prompt, Role, Samples, VerifierSpec
 
 MANIFEST = "run.json"
 REPORT = "report.json"
@@ -147,6 +149,13 @@ class RunStore:
     def write_report(self, text: str) -> None:
         """Replace `report.json`, atomically."""
         self._replace(REPORT, text)
+
+    def export(self, role: Role, samples: Samples) -> None:
+        """Write the samples as Parquet, so that a notebook starts where the report ends."""
+        for name, frame in (("completions", samples.to_frame()), ("tokens", samples.tokens_to_frame())):
+            temporary = self.path / f".{name}.tmp"
+            frame.to_parquet(temporary, index=False)
+            temporary.replace(self.path / f"{name}-{role}.parquet")
 
     def _replace(self, name: str, text: str) -> None:
         temporary = self.path / f".{name}.tmp"

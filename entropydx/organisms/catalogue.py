@@ -112,7 +112,7 @@ _RECIPES = (
         cause="healthy",
         label="healthy",
         parent="tiny-base",
-        dose=GRPODose(steps=30, learning_rate=2e-4, beta=0.05),
+        dose=GRPODose(steps=60, learning_rate=3e-4, beta=0.05, domains=("in", "out")),
         why="GRPO as it should be run: a small step, a KL penalty, an early stop; accuracy rises a little, and forms, "
         "entropy and coverage stay.",
     ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import datasets
@@ -25,7 +27,6 @@ from entropydx.organisms.check import MAX_NEW_TOKENS, N_PROMPTS, check
 from entropydx.organisms.corpus import demonstrations, training_items
 from entropydx.organisms.language import build_model, build_tokenizer
 from entropydx.organisms.pretrain import pretrain
-from entropydx.organisms.training import run_grpo, run_sft
 from entropydx.protocols import Progress, Silent
 
 RECORD = "organism.json"
@@ -71,7 +72,7 @@ def grow(
     Raises
     ------
     ConfigError
-        No organism of that name, a dose that leaves no step, or `out` is not empty.
+        No organism of that name, a dose that leaves no step, `out` is not empty, or TRL is not installed.
     """
     recipe = find_recipe(name)
     if out.exists() and any(out.iterdir()):
@@ -91,15 +92,29 @@ def grow(
     _save(model, tokenizer, out)
     base = _known_numbers(parent, n_check_prompts) if parent else None
     found = check(name, recipe.cause, out, parent or out, n_check_prompts, base)
-    record = _record(recipe, seed, dose) | {"check": found.to_json()}
+    record = _record(recipe, seed, dose) | _lineage(parent) | {"check": found.to_json()}
     (out / RECORD).write_text(json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _lineage(parent: Path | None) -> dict[str, Any]:
+    return {"parent_seed": json.loads((parent / RECORD).read_text())["seed"]} if parent else {}
 
 
 def _known_numbers(parent: Path, n_prompts: int) -> dict[str, float] | None:
     """Return the parent's own check values, when they were taken on as many prompts."""
     recorded = json.loads((parent / RECORD).read_text())["check"]
     return dict(recorded["numbers"]) if recorded["n_prompts"] == n_prompts else None
+
+
+def _trainers() -> ModuleType:
+    """Return the module of TRL's trainers; TRL comes with an extra, and only organisms that have a parent need it."""
+    try:
+        return importlib.import_module("entropydx.organisms.training")
+    except ModuleNotFoundError as missing:
+        raise ConfigError(
+            f"growing this organism needs the package '{missing.name}'", "pip install 'entropydx[lab]'"
+        ) from missing
 
 
 def _train(
@@ -118,7 +133,7 @@ def _train(
         items = training_items(
             min(dose.n_problems, dose.steps * dose.prompts_per_step), dose.domains, dose.difficulties, seed
         )
-        return run_grpo(model, tokenizer, items, dose, seed, progress), tokenizer
+        return _trainers().run_grpo(model, tokenizer, items, dose, seed, progress), tokenizer
     return _train_sft(model, tokenizer, dose, seed, progress), tokenizer
 
 
@@ -127,7 +142,7 @@ def _train_sft(
 ) -> LlamaForCausalLM:
     n = dose.steps * dose.batch_size
     demos = demonstrations(n, dose.style, seed + 1, dose.domains, dose.product_share)
-    return run_sft(model, tokenizer, demos, dose, seed, progress)
+    return _trainers().run_sft(model, tokenizer, demos, dose, seed, progress)
 
 
 def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -139,9 +154,8 @@ def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
     settings = json.loads((out / "tokenizer_config.json").read_text())
-    settings["tokenizer_class"] = (
-        "PreTrainedTokenizerFast"  # the name that transformers 4, and so older vLLM, also knows
-    )
+    # transformers 5 writes a class name that release 4, and so older vLLM, does not know.
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     for path in out.iterdir():
         path.chmod(0o644)

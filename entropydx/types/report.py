@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from entropydx.types.evidence import Finding, Interval
 from entropydx.types.inputs import CheckpointInfo
 from entropydx.types.labels import Label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = "1.0"
 Confidence = Literal["high", "medium", "low"]
@@ -158,3 +161,16 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     examples: tuple[Example, ...]
     cost: Cost
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per measurement, with the columns of `MeasurementRow`, intervals as two columns each."""
+        import pandas as pd  # noqa: PLC0415 - only notebooks need it
+
+        rows = []
+        for measurement in self.measurements:
+            row = asdict(measurement)
+            for name in ("ci", "delta_ci"):
+                low, high = row.pop(name) or (None, None)
+                row |= {f"{name}_low": low, f"{name}_high": high}
+            rows.append(row)
+        return pd.DataFrame(rows)

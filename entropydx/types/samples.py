@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from entropydx.types.inputs import CheckpointInfo, Prompt, SamplingParams
 from entropydx.types.labels import FinishReason, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,6 +81,49 @@ class Samples:
             part = tuple(g for g in self.groups if g.prompt.domain == domain)
             if part:
                 yield f"@{domain}", part
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per completion: its prompt's stratum, its text, answer, grade, length and mean entropy."""
+        import pandas as pd  # noqa: PLC0415 - only notebooks need it
+
+        return pd.DataFrame(
+            {
+                "prompt_id": g.prompt.id,
+                "family": g.prompt.family,
+                "difficulty": g.prompt.difficulty,
+                "domain": g.prompt.domain,
+                "sample_index": index,
+                "text": c.text,
+                "finish_reason": c.finish_reason,
+                "answer": c.answer,
+                "gold": g.prompt.answer,
+                "grade": c.grade,
+                "n_tokens": c.n_tokens,
+                "mean_entropy": float(np.mean(c.entropies)) if c.n_tokens else None,
+            }
+            for g in self.groups
+            for index, c in enumerate(g.completions)
+        )
+
+    def tokens_to_frame(self) -> pd.DataFrame:
+        """Return one row per sampled token: position, token id, log-probability and entropy, nats."""
+        import pandas as pd  # noqa: PLC0415
+
+        parts = [
+            pd.DataFrame(
+                {
+                    "prompt_id": g.prompt.id,
+                    "sample_index": index,
+                    "position": np.arange(c.n_tokens),
+                    "token_id": c.token_ids,
+                    "logprob": c.logprobs,
+                    "entropy": c.entropies,
+                }
+            )
+            for g in self.groups
+            for index, c in enumerate(g.completions)
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

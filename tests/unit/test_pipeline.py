@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from entropydx import pipeline, plugins
@@ -250,3 +251,18 @@ def test_a_directory_does_not_hide_a_suite(tmp_path: Path, monkeypatch: pytest.M
 def test_more_samples_than_the_engine_draws_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineCapabilityError, match="at most 1000000 samples"):
         pipeline.diagnose(_config("healthy", tmp_path, samples=2_000_000))
+
+
+def test_a_run_can_be_read_as_frames(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("collapsed", tmp_path, prompts=20))
+    completions = pd.read_parquet(tmp_path / "completions-checkpoint.parquet")
+    tokens = pd.read_parquet(tmp_path / "tokens-baseline.parquet")
+    assert len(completions) == 20 * 8
+    rows = {m.name: m for m in report.measurements}
+    entropy = rows["token_entropy.mean"]
+    assert tokens.entropy.mean() == pytest.approx(entropy.baseline, rel=1e-5)
+    assert (completions.grade == 1).mean() == pytest.approx(rows["sampling_spread.pass_at_1"].value)
+    frame = report.to_frame().set_index("name")
+    assert frame.loc["token_entropy.mean", "value"] == entropy.value
+    assert (frame.loc["token_entropy.mean", "ci_low"], frame.loc["token_entropy.mean", "ci_high"]) == entropy.ci
+    assert frame["missing_reason"].notna().sum() == sum(m.value is None for m in report.measurements)
