@@ -172,9 +172,17 @@ def sample(engine: Engine, role: Role, todo: Plan, run: store.RunStore, progress
 # ── measure, find, report ─────────────────────────────────────────────────────────────────────────
 
 
-def measure(probes: Mapping[str, Probe], samples: Samples, baseline: Samples | None) -> list[Measurement]:
+def measure(
+    probes: Mapping[str, Probe], samples: Samples, baseline: Samples | None, progress: Progress | None = None
+) -> list[Measurement]:
     """Return the measurements of every probe, in the order of their names."""
-    return [m for _, probe in sorted(probes.items()) for m in probe.measure(samples, baseline)]
+    progress = progress or Silent()
+    progress.start("measuring", len(probes))
+    found: list[Measurement] = []
+    for _, probe in sorted(probes.items()):
+        found += probe.measure(samples, baseline)
+        progress.advance()
+    return found
 
 
 def find(measurements: Sequence[Measurement], *, has_baseline: bool) -> tuple[Finding, ...]:
@@ -270,16 +278,15 @@ def diagnose(config: RunConfig, progress: Progress | None = None) -> Report:
     with store.RunStore(run_directory(config, key), key) as run:
         before = time.monotonic()
         drawn = {role: sample(engine, role, todo, run, progress) for role, engine in engines.items()}
-        now = time.monotonic()
+        sampling_s = time.monotonic() - before
+        measurements = measure(todo.probes, drawn["checkpoint"], drawn.get("baseline"), progress)
         origin = Provenance(
             checkpoint=engines["checkpoint"].info,
             baseline=engines["baseline"].info if "baseline" in engines else None,
             protocol=describe_protocol(config, list(todo.prompts), todo.params, engines["checkpoint"]),
-            cost=measure_cost(drawn.values(), run.tokens_written, now - before, now - started),
+            cost=measure_cost(drawn.values(), run.tokens_written, sampling_s, time.monotonic() - started),
         )
         run.write_manifest({**origin.to_manifest(), "prompts": [p.id for p in todo.prompts]})
-        progress.start("measuring", None)
-        measurements = measure(todo.probes, drawn["checkpoint"], drawn.get("baseline"))
         report = build_report(origin, measurements, drawn["checkpoint"])
         run.write_report(document.to_json(report))
         for role, samples in drawn.items():
