@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from entropydx.types import (
-    AnyOf,
     Condition,
     Evidence,
     Field,
@@ -140,9 +139,3 @@ def _severity(scale: Severity | None, measurements: Measurements) -> float | Non
 def in_scope(rule: Rule, has_baseline: bool) -> bool:
     """Return whether a rule speaks in this run."""
     return rule.scope == "always" or (rule.scope == "with_baseline") == has_baseline
-
-
-def conditions(rule: Rule) -> Iterable[Threshold]:
-    """Yield every threshold of a rule."""
-    for condition in (*rule.when, *rule.unless):
-        yield from condition.options if isinstance(condition, AnyOf) else (condition,)

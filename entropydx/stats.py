@@ -217,11 +217,6 @@ def mean_statistic(values: FloatArray) -> Statistic:
     return ratio_statistic(np.where(present, values, 0.0), present.astype(float))
 
 
-def difference_statistic(a: Statistic, b: Statistic) -> Statistic:
-    """Return a - b under the same weights."""
-    return lambda weights: a(weights) - b(weights)
-
-
 def quantile_statistic(values: Sequence[FloatArray], q: float) -> Statistic:
     """Return the q-quantile of the pooled values of N prompts, as numpy's default (linear) at weights of one.
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from entropydx import findings, plugins
+from entropydx import plugins
 from entropydx.errors import ConfigError, PluginNotFoundError
-from entropydx.types import FAILURES, Label, Measured, Missing, Remedy, Requires, Rule
+from entropydx.types import FAILURES, AnyOf, Label, Measured, Missing, Remedy, Requires, Rule, Threshold
 from tests.unit.samples import completion, group, samples
 
 HEADINGS = ("## What it sees", "## Why it matters", "## Looks like it, is not", "## Thresholds", "## References")
@@ -81,11 +81,16 @@ def test_rule_codes_are_unique() -> None:
     assert len(codes) == len(set(codes))
 
 
+def _thresholds(rule: Rule) -> list[Threshold]:
+    conditions = (*rule.when, *rule.unless)
+    return [t for c in conditions for t in (c.options if isinstance(c, AnyOf) else (c,))]
+
+
 def test_every_threshold_has_a_source_and_a_measurement_that_some_probe_makes() -> None:
     pair = (_two_prompts(), _two_prompts())
     made = {m.name for p in plugins.load_all("probe").values() for m in p.measure(*pair)}
     for rule in plugins.load_all("rule").values():
-        for threshold in findings.conditions(rule):
+        for threshold in _thresholds(rule):
             assert threshold.source, f"{rule.code} {threshold.measurement}"
             assert threshold.measurement in made, f"{rule.code} names {threshold.measurement}, which no probe makes"
         if rule.severity is not None:
