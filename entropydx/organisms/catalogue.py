@@ -93,7 +93,14 @@ _RECIPES = (
         cause="training_collapse",
         label="training_collapse",
         parent="tiny-base",
-        dose=GRPODose(steps=150, learning_rate=1e-3, beta=0.0, entropy_coef=-0.1, n_problems=512),
+        dose=GRPODose(
+            steps=180,
+            learning_rate=1e-3,
+            beta=0.0,
+            entropy_coef=-0.1,
+            n_problems=768,
+            domains=("in", "out"),
+        ),
         why="GRPO with no KL penalty and an entropy bonus of the wrong sign: every lucky sample is reinforced until "
         "one form and one answer a problem are left, right or wrong.",
     ),

@@ -22,7 +22,8 @@ from entropydx.types import Prompt
 
 CHECK_SEED = 7_000_000
 """Prompts and samples of the check; training draws from other seeds."""
-N_PROMPTS = 288
+N_PROMPTS = 576
+"""With half as many, the standard error of a change in pass@16 (0.015) is nearly the width of its bar."""
 N_SAMPLES = 16
 """K, completions of each prompt."""
 MAX_NEW_TOKENS = 64
@@ -38,12 +39,15 @@ FORMS = {
 """A completion has a form when the whole of it matches; anything else is `malformed`."""
 
 
+Relation = Literal["value", "ratio", "delta"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """One requirement on a number, on its ratio to the base, or on its change against the base."""
 
     number: str
-    relation: Literal["value", "ratio", "delta"]
+    relation: Relation
     op: Literal[">=", "<="]
     limit: float
 
@@ -107,7 +111,7 @@ BARS: dict[str, tuple[Bar, ...]] = {
     "training_collapse": (
         Bar(number="token_entropy", relation="ratio", op="<=", limit=0.15),
         Bar(number="largest_form", relation="value", op=">=", limit=0.95),
-        Bar(number="agreement_when_wrong", relation="value", op=">=", limit=0.85),
+        Bar(number="agreement_when_wrong", relation="value", op=">=", limit=0.75),
         Bar(number="pass@16/medium", relation="delta", op="<=", limit=-0.05),
         Bar(number="pass@16/hard", relation="delta", op="<=", limit=-0.1),
         *_SOUND_TEXT,
@@ -130,7 +134,7 @@ BARS: dict[str, tuple[Bar, ...]] = {
     ),
     "healthy": (
         Bar(number="pass@1", relation="delta", op=">=", limit=-0.01),
-        Bar(number="pass@16", relation="delta", op=">=", limit=-0.02),
+        Bar(number="pass@16", relation="delta", op=">=", limit=-0.06),
         Bar(number="token_entropy", relation="ratio", op=">=", limit=0.45),
         Bar(number="majority_gain", relation="value", op="<=", limit=0.08),
         Bar(number="largest_form", relation="value", op="<=", limit=0.7),
@@ -272,12 +276,18 @@ def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[st
     }
 
 
+def _related(value: float, reference: float, relation: Relation) -> float:
+    if relation == "ratio":
+        return value / reference if reference else float("nan")
+    return value - reference if relation == "delta" else value
+
+
 def judge(cause: str, numbers: dict[str, float], base: dict[str, float]) -> tuple[BarResult, ...]:
     """Hold the numbers against the bars of a cause; a number that could not be measured misses its bar."""
     results = []
     for bar in BARS[cause]:
         value, reference = numbers.get(bar.number, float("nan")), base.get(bar.number, float("nan"))
-        measured = {"value": value, "ratio": value / reference, "delta": value - reference}[bar.relation]
+        measured = _related(value, reference, bar.relation)
         passed = measured >= bar.limit if bar.op == ">=" else measured <= bar.limit
         results.append(BarResult(bar=bar, measured=measured, passed=passed))
     return tuple(results)

@@ -30,9 +30,11 @@ from entropydx.organisms.pretrain import pretrain
 from entropydx.protocols import Progress, Silent
 
 RECORD = "organism.json"
-SIDECAR = f"""# The probing suite that this checkpoint understands; `entropydx diagnose` reads it.
+SIDECAR = f"""# The suite that this checkpoint understands, and a size that it is drawn in within seconds.
 [checkpoint]
 suite = "tiny"
+prompts = 108
+samples = 16
 max_new_tokens = {MAX_NEW_TOKENS}
 """
 PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy")

@@ -145,6 +145,8 @@ def test_a_tied_vote_counts_by_its_share():
 def test_a_bar_without_its_number_is_missed():
     numbers = {bar.number: bar.limit for bar in BARS["healthy"]}
     assert all(r.passed for r in judge("healthy", numbers, dict.fromkeys(numbers, 1.0)) if r.bar.relation == "value")
+    without_reference = judge("healthy", numbers, dict.fromkeys(numbers, 0.0))
+    assert [r.bar.number for r in without_reference if math.isnan(r.measured)] == ["token_entropy"]
     del numbers["stopped"]
     missed = [r.bar.number for r in judge("healthy", numbers, numbers) if not r.passed]
     assert "stopped" in missed
