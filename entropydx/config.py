@@ -33,7 +33,7 @@ class Budget:
 
 
 BUDGETS = {
-    "quick": Budget(prompts=54, samples=8, max_new_tokens=256),
+    "quick": Budget(prompts=54, samples=8, max_new_tokens=192),
     "standard": Budget(prompts=108, samples=16, max_new_tokens=1024),
     "thorough": Budget(prompts=216, samples=32, max_new_tokens=4096),
 }
