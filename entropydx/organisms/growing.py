@@ -95,8 +95,9 @@ def grow(
     base = _known_numbers(parent, n_check_prompts) if parent else None
     found = check(name, recipe.cause, out, parent or out, n_check_prompts, base)
     record = _record(recipe, seed, dose) | _lineage(parent) | {"check": found.to_json()}
-    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    return record
+    text = json.dumps(record, indent=2) + "\n"
+    (out / RECORD).write_text(text)
+    return cast("dict[str, Any]", json.loads(text))
 
 
 def _lineage(parent: Path | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ entropies are taken at temperature 1.
 
 ## Thresholds
 0.5 of ln V: base models sit at 0.3-1.0 nats (third-party note), 0.03-0.09 of ln V at V = 50k-150k; the weakest sound
-model measured here, SmolLM2-135M-Instruct in 4 bits, at 0.26 (docs/examples/smollm2.md).
+model measured here, SmolLM2-135M-Instruct in 4 bits, at 0.24 (docs/examples/smollm2.md).
 
 ## References
 verl issues 2738, 6382 (user reports of rising entropy before collapse).
@@ -32,7 +32,7 @@ rule = Rule(
             measurement="token_entropy.normalized",
             op=">",
             value=0.5,
-            source="half of a uniform guess; SmolLM2-135M in 4 bits measured at 0.26",
+            source="half of a uniform guess; SmolLM2-135M in 4 bits measured at 0.24",
         ),
     ),
     settle="lower the entropy coefficient or clip_high, and go back to a checkpoint from before the rise",
