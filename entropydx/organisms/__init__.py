@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from entropydx.errors import ConfigError
 from entropydx.organisms.catalogue import Recipe, find_recipe, recipes
 
 if TYPE_CHECKING:
@@ -20,10 +19,6 @@ __all__ = ["Recipe", "find_recipe", "grow", "recipes"]
 def __getattr__(name: str) -> Any:
     if name != "grow":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from entropydx.organisms.growing import grow  # noqa: PLC0415  # torch and trl load only when something grows
-    except ModuleNotFoundError as error:
-        if error.name not in {"trl", "accelerate"}:
-            raise
-        raise ConfigError(f"growing an organism needs {error.name}", "pip install 'entropydx[lab]'") from error
+    from entropydx.organisms.growing import grow  # noqa: PLC0415  # torch loads only when something grows
+
     return grow

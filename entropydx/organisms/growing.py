@@ -82,6 +82,8 @@ def grow(
     steps = round(recipe.dose.steps * dose)
     if steps < 1:
         raise ConfigError(f"a dose of {dose} leaves no training step of {recipe.dose.steps}", "raise it")
+    if recipe.parent is not None:
+        _trainers()  # a missing extra is said now, and not after the parent has been grown for a quarter of an hour
     progress = progress or Silent()
     datasets.disable_progress_bars()  # progress goes to the caller alone
     transformers_logging.disable_progress_bar()

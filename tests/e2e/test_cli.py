@@ -213,7 +213,7 @@ def test_a_shipped_organism_end_to_end(tmp_path: Path) -> None:
 def test_growing_without_the_lab_extra_names_it(tmp_path: Path) -> None:
     (tmp_path / "trl.py").write_text("raise ModuleNotFoundError('No module named trl', name='trl')\n")
     environment = {**_environment(), "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    call = [sys.executable, "-m", "entropydx", "organisms", "grow", "tiny-base", "--out", "x"]
+    call = [sys.executable, "-m", "entropydx", "organisms", "grow", "tiny-collapse", "--out", "x"]
     result = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "entropydx[lab]" in _one_line(result.stderr)
