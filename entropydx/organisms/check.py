@@ -134,7 +134,7 @@ BARS: dict[str, tuple[Bar, ...]] = {
     ),
     "healthy": (
         Bar(number="pass@1", relation="delta", op=">=", limit=-0.01),
-        Bar(number="pass@16", relation="delta", op=">=", limit=-0.06),
+        Bar(number="pass@16", relation="delta", op=">=", limit=-0.02),
         Bar(number="token_entropy", relation="ratio", op=">=", limit=0.45),
         Bar(number="majority_gain", relation="value", op="<=", limit=0.08),
         Bar(number="largest_form", relation="value", op="<=", limit=0.7),
