@@ -14,7 +14,7 @@ from pathlib import Path
 
 from entropydx import __version__, document, plugins, store, verifiers
 from entropydx.config import RunConfig
-from entropydx.errors import EngineCapabilityError, RunStoreError, SuiteError
+from entropydx.errors import EngineCapabilityError, PluginNotFoundError, RunStoreError, SuiteError
 from entropydx.examples import pick_examples
 from entropydx.findings import assess, in_scope
 from entropydx.protocols import Engine, EngineOptions, Probe, Progress, Silent, Suite
@@ -73,24 +73,24 @@ def resolve_suite(name: str, seed: int, n_prompts: int, mapping: Mapping[str, st
     """
     parts = [part.strip() for part in name.split(",")]
     # A directory `core` in the working directory must not hide the suite; `./core` reaches it.
-    if not all(map(_is_known, parts)) and (Path(name).exists() or "/" in name or "." in name):
+    found = [_named_suites(part) for part in parts]
+    if not all(found) and (Path(name).exists() or "/" in name or "." in name):
         return load_suite_file(name, dict(mapping) or None, n_prompts)
+    for part, named in zip(parts, found, strict=True):
+        if not named:
+            raise PluginNotFoundError("suite", part, plugins.names("suite"))
     # A suite that is named twice, or by its collection too, would give every prompt twice.
-    suites = list({key: suite for part in parts for key, suite in _named_suites(part).items()}.values())
+    suites = list({key: suite for named in found for key, suite in named.items()}.values())
     each = -(-n_prompts // len(suites))
     columns = [suite.prompts(seed, each) for suite in suites]
     return [prompt for row in zip(*columns, strict=True) for prompt in row][:n_prompts]
 
 
-def _is_known(name: str) -> bool:
-    return name in plugins.names("suite") or any(name in s.collections for s in plugins.load_all("suite").values())
-
-
 def _named_suites(name: str) -> dict[str, Suite]:
+    """Return the suite of that name, else those of that collection, else nothing."""
     if name in plugins.names("suite"):
         return {name: plugins.load("suite", name)}
-    collection = {key: suite for key, suite in plugins.load_all("suite").items() if name in suite.collections}
-    return collection or {name: plugins.load("suite", name)}
+    return {key: suite for key, suite in plugins.load_all("suite").items() if name in suite.collections}
 
 
 def plan(config: RunConfig) -> Plan:
@@ -132,29 +132,17 @@ def _check_capability(engine: Engine, name: str, requires: Requires, n_samples: 
 
 def grade(group: Group) -> Group:
     """Return the group with every answer extracted and graded."""
-    return Group(
-        prompt=group.prompt,
-        completions=tuple(_grade(group.prompt, c) for c in group.completions),
-        n_prompt_tokens=group.n_prompt_tokens,
-    )
+    return replace(group, completions=tuple(_grade(group.prompt, c) for c in group.completions))
 
 
 def _grade(prompt: Prompt, completion: Completion) -> Completion:
     graded = verifiers.grade(prompt, completion.text)
-    return Completion(
-        token_ids=completion.token_ids,
-        logprobs=completion.logprobs,
-        entropies=completion.entropies,
-        text=completion.text,
-        finish_reason=completion.finish_reason,
-        answer=graded.answer,
-        grade=float(graded.grade),
-    )
+    return replace(completion, answer=graded.answer, grade=float(graded.grade))
 
 
 def sample(engine: Engine, role: Role, todo: Plan, run: store.RunStore, progress: Progress) -> Samples:
     """Draw what the run directory does not hold yet, and return everything in the plan's order."""
-    held = {g.prompt.id for g in run.recover(role)}
+    held = {g.prompt.id: g for g in run.recover(role)}
     missing = [p for p in todo.prompts if p.id not in held]
     if held and missing:
         progress.warn(f"{role}: {len(held)} of {len(todo.prompts)} prompts are in {run.path} and are not drawn again")
@@ -164,9 +152,9 @@ def sample(engine: Engine, role: Role, todo: Plan, run: store.RunStore, progress
         for group in engine.generate(missing, todo.params):
             run.append(role, grade(group))
         engine.close()
-    # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
-    stored = {g.prompt.id: g for g in run.recover(role)}
-    return Samples(checkpoint=engine.info, params=todo.params, groups=tuple(stored[p.id] for p in todo.prompts))
+        # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
+        held = {g.prompt.id: g for g in run.recover(role)}
+    return Samples(checkpoint=engine.info, params=todo.params, groups=tuple(held[p.id] for p in todo.prompts))
 
 
 # ── measure, find, report ─────────────────────────────────────────────────────────────────────────

@@ -201,14 +201,15 @@ class Population:
 # ── statistics as functions of prompt weights ─────────────────────────────────────────────────────
 
 
-def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return the quotient, NaN where the denominator is not positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator > 0, numerator / denominator, np.nan)
 
 
 def ratio_statistic(numerators: FloatArray, denominators: FloatArray) -> Statistic:
     """Return sum(w a) / sum(w b) for per-prompt sums `a`, `b` (N,): a mean over tokens or completions."""
-    return lambda weights: _divide(weights @ numerators, weights @ denominators)
+    return lambda weights: divide(weights @ numerators, weights @ denominators)
 
 
 def mean_statistic(values: FloatArray) -> Statistic:
@@ -245,7 +246,7 @@ def mixture_statistic(counts: FloatArray, functional: Callable[[FloatArray], Flo
 
     def statistic(weights: FloatArray) -> FloatArray:
         pooled = weights @ counts
-        return functional(_divide(pooled, pooled.sum(axis=1, keepdims=True)))
+        return functional(divide(pooled, pooled.sum(axis=1, keepdims=True)))
 
     return statistic
 

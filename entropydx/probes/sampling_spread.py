@@ -79,8 +79,7 @@ def _icc(groups: tuple[Group, ...]) -> stats.Statistic:
 
     def statistic(weights: FloatArray) -> FloatArray:
         b, w = between(weights), within(weights)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(b + w > 0, b / (b + w), np.nan)
+        return stats.divide(b, b + w)
 
     return statistic
 
@@ -102,13 +101,7 @@ def _where_majority(
 def _ratio(numerator: Build, denominator: Build) -> Build:
     def build(groups: tuple[Group, ...]) -> stats.Statistic:
         over, under = numerator(groups), denominator(groups)
-
-        def statistic(weights: FloatArray) -> FloatArray:
-            below = under(weights)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return np.where(below > 0, over(weights) / below, np.nan)
-
-        return statistic
+        return lambda weights: stats.divide(over(weights), under(weights))
 
     return build
 
