@@ -21,6 +21,7 @@ PACKAGES = {
     "rule": "entropydx.rules",
     "remedy": "entropydx.remedies",
     "reporter": "entropydx.reporters",
+    "checker": "entropydx.checkers",
 }
 """Kind to the package whose modules are its plugins; also the entry-point group."""
 

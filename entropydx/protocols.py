@@ -8,6 +8,7 @@
 | rule     | rules/x.py       | `rule`     | a `types.Rule` value                    |
 | remedy   | remedies/x.py    | `remedy`   | a tuple of `types.Remedy` values        |
 | reporter | reporters/x.py   | `reporter` | an object satisfying `Reporter`         |
+| checker  | checkers/x.py    | `checker`  | a function satisfying `Checker`         |
 
 Third parties register the same attributes under the entry-point groups `entropydx.engines`, `entropydx.probes`...
 """
@@ -22,11 +23,13 @@ from entropydx.types import (
     CheckpointInfo,
     Group,
     Measurement,
+    Passage,
     Prompt,
     Report,
     Requires,
     Samples,
     SamplingParams,
+    Score,
 )
 
 
@@ -109,8 +112,20 @@ class Engine(Protocol):
         """Most rows decoded together so far; 0 before anything was drawn."""
         ...
 
-    def generate(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[Group]:
-        """Draw `params.n_samples` completions of every prompt."""
+    @property
+    def deployment(self) -> tuple[float, float] | None:
+        """Temperature and top_p that the checkpoint itself asks to be sampled with; None when it asks for nothing."""
+        ...
+
+    def generate(self, prompts: Sequence[Prompt], params: SamplingParams, batch_rows: int = 0) -> Iterator[Group]:
+        """Draw `params.n_samples` completions of every prompt; `batch_rows` above 0 overrides the options'.
+
+        A prompt's `prefill` stands before the completion and is not part of it.
+        """
+        ...
+
+    def score(self, passages: Sequence[Passage], rank_stride: int = 0) -> Iterator[Score]:
+        """Score passages in one teacher-forced pass each, in any order; `rank_stride` above 0 adds effective ranks."""
         ...
 
     def close(self) -> None:
@@ -136,6 +151,14 @@ class Probe(Protocol):
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return every measurement of the probe: measured, or missing with the reason. Pure; numpy only."""
+        ...
+
+
+class Checker(Protocol):
+    """Tells true computations from false ones in the text of a completion."""
+
+    def __call__(self, prompt: Prompt, text: str) -> tuple[bool, ...]:
+        """Return whether each computation that `text` writes down is true, in their order; pure and linear-time."""
         ...
 
 

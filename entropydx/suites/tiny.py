@@ -137,6 +137,11 @@ def write_direct(values: list[int]) -> str:
     return f"A{values[-1]:02d}."
 
 
+def write_guided(chain: Chain) -> str:
+    """Write `37+05-12=!37+05=42;42-12=30;A30.!`, the prompt with its worked solution between two marks."""
+    return f"{chain.text}!{write_equations(chain, chain.values())}!"
+
+
 class Tiny:
     """The suite of the notation: half of it in domain, thirds by difficulty."""
 

@@ -34,6 +34,13 @@ from entropydx.types.labels import (
     Label,
     Role,
 )
+from entropydx.types.passes import (
+    DrawCondition,
+    Given,
+    Passage,
+    Score,
+    ScorePass,
+)
 from entropydx.types.report import (
     SCHEMA_VERSION,
     Confidence,
@@ -50,6 +57,7 @@ from entropydx.types.report import (
     Tool,
 )
 from entropydx.types.samples import (
+    EPISTEMIC_MARKERS,
     Completion,
     Group,
     Requires,
@@ -57,6 +65,7 @@ from entropydx.types.samples import (
 )
 
 __all__ = [
+    "EPISTEMIC_MARKERS",
     "FAILURES",
     "SCHEMA_VERSION",
     "AnyOf",
@@ -69,6 +78,7 @@ __all__ = [
     "Difficulty",
     "Direction",
     "Domain",
+    "DrawCondition",
     "Evidence",
     "Example",
     "FailureAssessment",
@@ -76,6 +86,7 @@ __all__ = [
     "Finding",
     "FinishReason",
     "FloatArray",
+    "Given",
     "Group",
     "IntArray",
     "Interval",
@@ -85,6 +96,7 @@ __all__ = [
     "MeasurementRow",
     "Missing",
     "Op",
+    "Passage",
     "Presence",
     "Prompt",
     "Protocol",
@@ -97,6 +109,8 @@ __all__ = [
     "Samples",
     "SamplingParams",
     "Scope",
+    "Score",
+    "ScorePass",
     "Severity",
     "Status",
     "Threshold",

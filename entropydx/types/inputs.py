@@ -40,6 +40,14 @@ class Prompt:
     """Chance level of a blind guess, in [0, 1]; None when unknown."""
     reference: str | None = None
     """A worked solution."""
+    guided: str | None = None
+    """The prompt with its worked solution in it; None: the solution is put after the prompt in plain words."""
+    answer_cue: str | None = None
+    """What a completion writes right before its answer; None: read off the reference, else the usual `Answer: `."""
+    checker: str = "arithmetic"
+    """Which plugin tells true computations from false ones in a completion; see `entropydx list checker`."""
+    prefill: str = ""
+    """Text that the completion is made to begin with; it is not part of the completion."""
     family: str = "unnamed"
     """The generator or data set that it came from."""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -82,3 +90,5 @@ class CheckpointInfo:
     chat_template_sha: str | None = None
     vocab_size: int = 0
     """V, the width of the logits."""
+    tokenizer_sha: str | None = None
+    """sha256 over the vocabulary; token ids of one checkpoint mean the same to another only where it is equal."""

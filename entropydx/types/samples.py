@@ -6,17 +6,24 @@ Shape letters: N prompts, K completions of one prompt, T tokens of one completio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from entropydx.types.inputs import CheckpointInfo, Prompt, SamplingParams
 from entropydx.types.labels import FinishReason, FloatArray, IntArray
+from entropydx.types.passes import DrawCondition, Score, ScorePass
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+EPISTEMIC_MARKERS = (
+    "wait", "hmm", "perhaps", "maybe", "actually", "alternatively", "seems", "might", "likely", "check",
+)  # fmt: skip
+"""The ten words of arXiv:2603.24472, in the order of its authors' script; a lexicon of the user replaces them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,6 +43,12 @@ class Completion:
     """The extracted answer; None when none could be found, or before grading."""
     grade: float | None = None
     """In [0, 1]; None before grading."""
+    offsets: IntArray | None = None
+    """(T,) characters of `text` that are written once each token is: token t is `text[offsets[t - 1]:offsets[t]]`."""
+    answer_span: tuple[int, int] | None = None
+    """Characters of `text` that are the stated answer; None when there is none, or before grading."""
+    steps: tuple[bool, ...] | None = None
+    """Whether each computation that the text writes down is true; None before grading, or when nothing checks it."""
 
     @property
     def n_tokens(self) -> int:
@@ -50,6 +63,8 @@ class Group:
     prompt: Prompt
     completions: tuple[Completion, ...]
     n_prompt_tokens: int = 0
+    n_reference_steps: int | None = None
+    """Computations in the prompt's worked solution; None before grading, or without a solution."""
 
     @property
     def grades(self) -> FloatArray:
@@ -69,6 +84,14 @@ class Samples:
     checkpoint: CheckpointInfo
     params: SamplingParams
     groups: tuple[Group, ...]
+    conditions: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
+    """What was drawn beside them, by the name of its `DrawCondition`; prompts keep their ids."""
+    scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    """Texts that were scored, by the name of their `ScorePass`."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Why a condition or a pass that was required is not there, by its name."""
+    lexicon: tuple[str, ...] = EPISTEMIC_MARKERS
+    """The epistemic markers that are counted."""
 
     def strata(self) -> Iterator[tuple[str, tuple[Group, ...]]]:
         """Yield `("", all)`, then `("@easy", ...)`, `("@in", ...)` for every stratum that has a prompt."""
@@ -136,10 +159,16 @@ class Requires:
     """Exact full-vocabulary entropies."""
     grades: bool = False
     """Graded answers."""
+    conditions: tuple[DrawCondition, ...] = ()
+    """Further ways of drawing."""
+    scores: tuple[ScorePass, ...] = ()
+    """Texts to score."""
 
     def __or__(self, other: Requires) -> Requires:
         return Requires(
             n_samples=max(self.n_samples, other.n_samples),
             entropies=self.entropies or other.entropies,
             grades=self.grades or other.grades,
+            conditions=tuple(dict.fromkeys(self.conditions + other.conditions)),
+            scores=tuple(dict.fromkeys(self.scores + other.scores)),
         )

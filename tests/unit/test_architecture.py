@@ -22,7 +22,7 @@ LAYERS = [
         "store",
     },
     {"layouts", "checkpoint", "chat", "runtime", "document"},
-    {"engines", "suites", "suite_file", "probes", "rules", "remedies", "reporters"},
+    {"engines", "suites", "suite_file", "probes", "rules", "remedies", "reporters", "checkers"},
     {"plugins", "config"},
     {"findings", "examples", "provenance", "triage"},
     {"pipeline"},
@@ -66,7 +66,7 @@ def test_imports_go_down_the_layers(path: Path) -> None:
             assert ORDER[other] <= ORDER[own], f"{_name(path)} imports {imported}, which is above it"
 
 
-@pytest.mark.parametrize("kind", ["engines", "suites", "probes", "rules", "remedies", "reporters"])
+@pytest.mark.parametrize("kind", ["engines", "suites", "probes", "rules", "remedies", "reporters", "checkers"])
 def test_plugins_never_import_a_sibling(kind: str) -> None:
     plugins = {p.stem for p in (PACKAGE / kind).glob("*.py") if not p.stem.startswith("_")}
     for path in (PACKAGE / kind).glob("*.py"):

@@ -1,0 +1,1 @@
+"""Checkers: each tells true computations from false ones in a completion."""
