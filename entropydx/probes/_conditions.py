@@ -1,4 +1,4 @@
-"""The ways of drawing that probes ask for beside the main draw, small enough that all of them cost less than it does."""
+"""The ways of drawing that probes ask for beside the main draw; sized so that together they cost less than it does."""
 
 from __future__ import annotations
 

@@ -174,6 +174,7 @@ def _item(key: str, chain: Chain, domain: Domain, difficulty: Difficulty) -> Pro
         difficulty=difficulty,
         guess_rate=1 / MODULUS,
         reference=write_equations(chain, values),
+        guided=write_guided(chain),
         family="chain" if domain == "in" else "carryless",
     )
 
