@@ -1,8 +1,9 @@
 """Write the generated reference pages: `python docs/generate.py`; with `--check` only say whether one is stale.
 
-    rules.md         from the docstrings of entropydx/rules/
-    measurements.md  from the docstrings of entropydx/probes/, and what they measure on a small made-up sample
-    cli.md           from `--help` of every command
+rules.md         from the docstrings of entropydx/rules/
+measurements.md  the index of entropydx/probes/
+probes/NAME.md   a probe's docstring, what it asks for, and what it measures on a small synthetic policy
+cli.md           from `--help` of every command
 """
 
 from __future__ import annotations
@@ -10,17 +11,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from entropydx import plugins  # noqa: E402
-from entropydx.protocols import EngineOptions, Silent  # noqa: E402
-from entropydx.types import Measured, Samples, SamplingParams  # noqa: E402
+from entropydx import pipeline, plugins  # noqa: E402
+from entropydx.config import Settings, resolve  # noqa: E402
+from entropydx.protocols import Probe  # noqa: E402
+from entropydx.types import Report  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
-COMMANDS = ("diagnose", "triage", "explain", "list", "schema", "doctor", "organisms list", "organisms grow")
+COMMANDS = (
+    "diagnose",
+    "triage",
+    "explain",
+    "list",
+    "schema",
+    "doctor",
+    "trajectory",
+    "organisms list",
+    "organisms grow",
+)
 
 
 def rules_page() -> str:
@@ -36,29 +50,51 @@ def rules_page() -> str:
     return "\n".join(parts)
 
 
-def _small_samples() -> Samples:
-    from entropydx.pipeline import grade
+@cache
+def _small_report() -> Report:
+    """Return a report in which every probe has something to measure: a sound synthetic policy against its twin."""
+    with tempfile.TemporaryDirectory() as folder:
+        flags = Settings(
+            engine="synthetic", suite="tiny", baseline="synthetic:twin", run_dir=folder, prompts=48, samples=8
+        )
+        return pipeline.diagnose(resolve("synthetic:healthy", flags))
 
-    engine = plugins.load("engine", "synthetic")("synthetic:healthy", EngineOptions(), Silent())
-    params = SamplingParams(n_samples=8, max_new_tokens=64)
-    prompts = plugins.load("suite", "tiny").prompts(0, 24)
-    groups = tuple(grade(g) for g in engine.generate(prompts, params))
-    return Samples(checkpoint=engine.info, params=params, groups=groups)
+
+def probe_page(name: str) -> str:
+    """Return a probe's page: its docstring, what it asks of the checkpoint, what it measures at K = 8."""
+    probe = plugins.load("probe", name)
+    headline, _, body = plugins.documentation("probe", name).partition("\n")
+    parts = [f"# {name}\n", f"{headline}\n{body}\n", "## What it asks for\n", f"{_asks_for(probe)}\n"]
+    parts += ["## Measurements\n", "Generated, at K = 8 samples of a prompt, with a baseline.\n"]
+    rows = [row for row in _small_report().measurements if row.name.partition(".")[0] == name]
+    parts.append("| measurement | unit | strata |\n|---|---|---|")
+    for stem in dict.fromkeys(row.name.partition("@")[0] for row in rows):
+        mine = [row for row in rows if row.name.partition("@")[0] == stem]
+        unit = next((row.unit for row in mine if row.unit), "not measurable on the sample of this page")
+        strata = ", ".join(f"`@{row.name.partition('@')[2]}`" for row in mine if "@" in row.name)
+        parts.append(f"| `{stem}` | {unit} | {strata} |")
+    return "\n".join(parts) + "\n"
+
+
+def _asks_for(probe: Probe) -> str:
+    requires = probe.requires
+    asked = [f"at least {requires.n_samples} samples of a prompt"] if requires.n_samples > 1 else []
+    asked += ["exact entropies"] * requires.entropies + ["graded answers"] * requires.grades
+    for condition in requires.conditions:
+        share = f"{condition.prompt_share:.0%} of the prompts" if condition.max_prompts is None else ""
+        share = share or f"at most {condition.max_prompts} prompts"
+        asked.append(f"draws under `{condition.name}` ({share}{'' if condition.baseline else ', checkpoint only'})")
+    asked += [f"the scored pass `{name}`" for name in requires.scores]
+    return "The main draw, with " + "; ".join(asked) + "." if asked else "The main draw."
 
 
 def measurements_page() -> str:
-    """Return every probe's page and the names and units of what it measures, at K = 8."""
-    samples = _small_samples()
-    parts = ["# Measurements\n", "Generated from `entropydx/probes/`. Names are `probe.statistic[@stratum]`; here at K = 8.\n"]
+    """Return the index of the probes."""
+    parts = ["# Measurements\n", "Generated from `entropydx/probes/`. Names are `probe.statistic[@stratum]`.\n"]
+    parts.append("| probe | what it measures |\n|---|---|")
     for name in plugins.builtin_names("probe"):
-        headline, _, body = plugins.documentation("probe", name).partition("\n")
-        parts.append(f"## {name}\n\n{headline}\n{body.replace('## ', '### ')}\n")
-        parts.append("| measurement | unit |\n|---|---|")
-        for m in plugins.load("probe", name).measure(samples, samples):
-            if isinstance(m, Measured) and m.name.partition("@")[2] not in {"medium", "hard", "in", "out"}:
-                parts.append(f"| `{m.name}` | {m.unit} |")
-        parts.append("")
-    return "\n".join(parts)
+        parts.append(f"| [`{name}`](probes/{name}.md) | {plugins.documentation('probe', name).splitlines()[0]} |")
+    return "\n".join(parts) + "\n"
 
 
 def cli_page() -> str:
@@ -68,7 +104,9 @@ def cli_page() -> str:
     for command in ("", *COMMANDS):
         call = [sys.executable, "-m", "entropydx", *command.split(), "--help"]
         text = subprocess.run(call, capture_output=True, text=True, check=True, env=environment, cwd=ROOT).stdout
-        text = "\n".join(line.rstrip() for line in text.replace("python -m entropydx", "entropydx").strip().splitlines())
+        text = "\n".join(
+            line.rstrip() for line in text.replace("python -m entropydx", "entropydx").strip().splitlines()
+        )
         parts.append(f"## entropydx {command}".rstrip() + f"\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
 
@@ -79,6 +117,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "rules.md": rules_page(),
         REFERENCE / "measurements.md": measurements_page(),
         REFERENCE / "cli.md": cli_page(),
+        **{REFERENCE / "probes" / f"{name}.md": probe_page(name) for name in plugins.builtin_names("probe")},
     }
 
 
@@ -90,6 +129,7 @@ def main() -> int:
             sys.stderr.write(f"{page.relative_to(ROOT)} is stale: run `python docs/generate.py`\n")
         return 1 if stale else 0
     for page, text in pages().items():
+        page.parent.mkdir(exist_ok=True)
         page.write_text(text, encoding="utf-8")
     return 0
 

@@ -61,6 +61,12 @@ class Settings:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
     batch_rows: int | None = None
     thinking: Literal["auto", "on", "off"] | None = None
+    deploy_temperature: float | None = None
+    deploy_top_p: float | None = None
+    lexicon: str | None = None
+    """A file of epistemic markers, one a line."""
+    probes: str | None = None
+    """Names joined by commas."""
     run_dir: str | None = None
     allow_pickle: bool | None = None
     trust_remote_code: bool | None = None
@@ -89,6 +95,12 @@ class RunConfig:
     dtype: str = "auto"
     batch_rows: int = 0
     thinking: Literal["auto", "on", "off"] = "auto"
+    deploy_temperature: float | None = None
+    """Of the deployment sampling; None: what the checkpoint's own generation_config says."""
+    deploy_top_p: float | None = None
+    lexicon: str | None = None
+    probes: str | None = None
+    """None: all of them."""
     run_dir: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
@@ -100,14 +112,22 @@ class RunConfig:
         _check_range("temperature", self.temperature, 0.0, 10.0)
         _check_range("seed", self.seed, 0, MAX_SEED)
         _check_range("batch_rows", self.batch_rows, 0, None)
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p is {self.top_p}", "it must be above 0 and at most 1")
+        _check_top_p("top-p", self.top_p)
+        if self.deploy_temperature is not None:
+            _check_range("deploy_temperature", self.deploy_temperature, 0.0, 10.0)
+        if self.deploy_top_p is not None:
+            _check_top_p("deploy-top-p", self.deploy_top_p)
 
 
 def _check_range(name: str, value: float, low: float, high: float | None) -> None:
     if value != value or value < low or (high is not None and value > high):  # noqa: PLR0124 - NaN is not itself
         limit = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
         raise ConfigError(f"{name.replace('_', '-')} is {value}", f"it must be {limit}")
+
+
+def _check_top_p(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise ConfigError(f"{name} is {value}", "it must be above 0 and at most 1")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
+from entropydx.planning import Plan
 from entropydx.protocols import Engine
 from entropydx.stats import CI_LEVEL
 from entropydx.suite_file import suite_sha
@@ -119,13 +120,15 @@ def run_directory(config: RunConfig, key: Mapping[str, Any]) -> Path:
     return RUNS / f"{Path(config.checkpoint).name}-{digest}"
 
 
-def describe_protocol(config: RunConfig, prompts: list[Prompt], params: SamplingParams, engine: Engine) -> Protocol:
+def describe_protocol(config: RunConfig, todo: Plan, engine: Engine) -> Protocol:
     """Return the protocol as the report states it."""
+    deployment = todo.deployment(engine)
+    deploy_temperature, deploy_top_p = (None, None) if isinstance(deployment, str) else deployment
     return Protocol(
         suite=config.suite,
-        suite_sha=suite_sha(prompts),
+        suite_sha=suite_sha(todo.prompts),
         suite_source=config.suite_source,
-        n_prompts=len(prompts),
+        n_prompts=len(todo.prompts),
         budget=config.budget,
         engine=config.engine,
         scoring=engine.scoring,
@@ -134,7 +137,11 @@ def describe_protocol(config: RunConfig, prompts: list[Prompt], params: Sampling
         chat_template=engine.uses_chat_template,
         ci_level=CI_LEVEL,
         batch_rows=engine.batch_rows,
-        **asdict(params),
+        probes=config.probes,
+        lexicon=todo.lexicon,
+        deploy_temperature=deploy_temperature,
+        deploy_top_p=deploy_top_p,
+        **asdict(todo.params),
     )
 
 
@@ -160,11 +167,13 @@ def measure_cost(drawn: Iterable[Samples], tokens_drawn: int, sampling_s: float,
     sampling_s, wall_s : float
         Seconds spent sampling, and in all, by this process.
     """
+    drawn = list(drawn)
+    parts = [part for s in drawn for part in (s.groups, *s.conditions.values())]
     # ru_maxrss is in KiB on Linux and in bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(
-        tokens_generated=sum(c.n_tokens for s in drawn for g in s.groups for c in g.completions),
-        tokens_scored=0,
+        tokens_generated=sum(c.n_tokens for part in parts for g in part for c in g.completions),
+        tokens_scored=sum(len(x.token_ids) for s in drawn for scored in s.scores.values() for x in scored),
         wall_s=round(wall_s, 3),
         tokens_per_s=round(tokens_drawn / sampling_s, 1) if tokens_drawn and sampling_s > 0 else None,
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,

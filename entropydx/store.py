@@ -3,6 +3,8 @@
     run.json                  what the run is: its key, the checkpoint, the baseline, the protocol
     samples-checkpoint.jsonl  one line per prompt: the prompt and its K completions
     samples-baseline.jsonl
+    samples-ROLE-NAME.jsonl   the same for everything that was drawn beside them, by the condition's name
+    scores-ROLE-NAME.jsonl    one line per text that was scored, by the pass's name
     completions-ROLE.parquet  the same for notebooks: one row per completion
     tokens-ROLE.parquet       one row per token: log-probability and entropy, nats
     report.json               the last report
@@ -18,21 +20,23 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from entropydx.errors import RunStoreError
-from entropydx.types import Completion, FloatArray, Group, IntArray, Prompt, Role, Samples, VerifierSpec
+from entropydx.types import Completion, FloatArray, Group, IntArray, Prompt, Role, Samples, Score, VerifierSpec
 
 MANIFEST = "run.json"
 REPORT = "report.json"
-STORE_VERSION = 1
+STORE_VERSION = 2
 DAMAGED = "use another --run-dir, or delete this one"
+T = TypeVar("T")
 
 
 def _pack(array: FloatArray | IntArray, dtype: str) -> str:
@@ -54,10 +58,18 @@ def encode_group(group: Group) -> str:
             "token_ids": _pack(c.token_ids, "<i4"),
             "logprobs": _pack(c.logprobs, "<f4"),
             "entropies": _pack(c.entropies, "<f4"),
+            "offsets": None if c.offsets is None else _pack(c.offsets, "<i4"),
+            "answer_span": c.answer_span,
+            "steps": None if c.steps is None else [int(true) for true in c.steps],
         }
         for c in group.completions
     ]
-    document = {"prompt": asdict(group.prompt), "n_prompt_tokens": group.n_prompt_tokens, "completions": completions}
+    document = {
+        "prompt": asdict(group.prompt),
+        "n_prompt_tokens": group.n_prompt_tokens,
+        "n_reference_steps": group.n_reference_steps,
+        "completions": completions,
+    }
     return json.dumps(document, ensure_ascii=True, allow_nan=False)
 
 
@@ -77,10 +89,49 @@ def decode_group(line: str) -> Group:
             finish_reason=c["finish_reason"],
             answer=c["answer"],
             grade=c["grade"],
+            offsets=None if c["offsets"] is None else _unpack(c["offsets"], "<i4"),
+            answer_span=None if c["answer_span"] is None else tuple(c["answer_span"]),
+            steps=None if c["steps"] is None else tuple(map(bool, c["steps"])),
         )
         for c in document["completions"]
     )
-    return Group(prompt=Prompt(**prompt), completions=completions, n_prompt_tokens=document["n_prompt_tokens"])
+    return Group(
+        prompt=Prompt(**prompt),
+        completions=completions,
+        n_prompt_tokens=document["n_prompt_tokens"],
+        n_reference_steps=document["n_reference_steps"],
+    )
+
+
+def encode_score(score: Score) -> str:
+    """Return one JSON line, without its newline."""
+    ranks = score.effective_ranks
+    document = {
+        "key": score.key,
+        "token_ids": _pack(score.token_ids, "<i4"),
+        "logprobs": _pack(score.logprobs, "<f4"),
+        "entropies": _pack(score.entropies, "<f4"),
+        "effective_ranks": None if ranks is None else _pack(ranks, "<f4"),
+        "rank_stride": score.rank_stride,
+    }
+    return json.dumps(document, ensure_ascii=True, allow_nan=False)
+
+
+def decode_score(line: str) -> Score:
+    """Return the score of one line; the inverse of `encode_score` at float32."""
+    document = json.loads(line)
+    prompt_id, source_id, sample_index = document["key"]
+    ranks = document["effective_ranks"]
+    return Score(
+        prompt_id=prompt_id,
+        source_id=source_id,
+        sample_index=sample_index,
+        token_ids=_unpack(document["token_ids"], "<i4"),
+        logprobs=_unpack(document["logprobs"], "<f4"),
+        entropies=_unpack(document["entropies"], "<f4"),
+        effective_ranks=None if ranks is None else _unpack(ranks, "<f4"),
+        rank_stride=document["rank_stride"],
+    )
 
 
 class RunStore:
@@ -168,41 +219,83 @@ class RunStore:
         except OSError as error:
             raise _unwritable(self.path / name, error) from error
 
-    def append(self, role: Role, group: Group) -> None:
+    def append(self, part: str, group: Group) -> None:
         """Write one complete group, and return when it is on the disk.
+
+        Parameters
+        ----------
+        part : str
+            The role, or `ROLE-CONDITION`.
 
         Raises
         ------
         RunStoreError
             The disk is full, or the file cannot be written.
         """
-        path = _samples_file(self.path, role)
+        self._write_lines(_samples_file(self.path, part), [encode_group(group)])
+        self.tokens_written += sum(c.n_tokens for c in group.completions)
+
+    def append_scores(self, part: str, scores: Sequence[Score]) -> None:
+        """Write scores of one `ROLE-PASS`, and return when they are on the disk; errors as `append`."""
+        self._write_lines(_scores_file(self.path, part), map(encode_score, scores))
+
+    @staticmethod
+    def _write_lines(path: Path, lines: Iterable[str]) -> None:
         try:
             with path.open("ab") as file:
-                file.write(encode_group(group).encode("ascii") + b"\n")
+                file.writelines(line.encode("ascii") + b"\n" for line in lines)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise _unwritable(path, error) from error
-        self.tokens_written += sum(c.n_tokens for c in group.completions)
 
-    def recover(self, role: Role) -> list[Group]:
-        """Return the stored groups, after cutting off a torn tail.
+    def recover(self, part: str) -> list[Group]:
+        """Return the stored groups of a role or `ROLE-CONDITION`, after cutting off a torn tail.
 
         Raises
         ------
         RunStoreError
             A line other than the last is damaged.
         """
-        file = _samples_file(self.path, role)
-        if not file.is_file():
-            return []
-        data = file.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            with file.open("r+b") as handle:
-                handle.truncate(len(whole))
-        return read_groups(self.path, role)
+        _cut_torn_tail(_samples_file(self.path, part))
+        return read_groups(self.path, part)
+
+    def recover_scores(self, part: str) -> list[Score]:
+        """Return the stored scores of a `ROLE-PASS`, as `recover`."""
+        _cut_torn_tail(_scores_file(self.path, part))
+        return read_scores(self.path, part)
+
+    def adopt_baseline(self, source: Path) -> None:
+        """Copy what another run drew from its checkpoint, where it has the baseline's key and this run has nothing yet.
+
+        Parameters
+        ----------
+        source : Path
+            A run directory whose checkpoint is this run's baseline, under the same protocol; any other is left alone.
+        """
+        theirs = read_manifest(source)["key"]
+        shared = set(self._key) - {"checkpoint", "baseline", "dtype", "baseline_dtype"}
+        same = theirs.get("checkpoint") == self._key.get("baseline") and theirs.get("dtype") == self._key.get(
+            "baseline_dtype"
+        )
+        if not same or any(theirs.get(name) != self._key[name] for name in shared):
+            return
+        for kind in ("samples", "scores"):
+            for file in source.glob(f"{kind}-checkpoint*.jsonl"):
+                mine = self.path / file.name.replace("-checkpoint", "-baseline", 1)
+                # What was scored of another's text belongs to that other; everything else depends on the drawer alone.
+                if not mine.exists() and not file.name.endswith("-other.jsonl"):
+                    shutil.copyfile(file, mine)
+
+
+def _cut_torn_tail(file: Path) -> None:
+    if not file.is_file():
+        return
+    data = file.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with file.open("r+b") as handle:
+            handle.truncate(whole)
 
 
 def _unwritable(path: Path, error: OSError) -> RunStoreError:
@@ -211,8 +304,12 @@ def _unwritable(path: Path, error: OSError) -> RunStoreError:
     )
 
 
-def _samples_file(path: Path, role: Role) -> Path:
-    return path / f"samples-{role}.jsonl"
+def _samples_file(path: Path, part: str) -> Path:
+    return path / f"samples-{part}.jsonl"
+
+
+def _scores_file(path: Path, part: str) -> Path:
+    return path / f"scores-{part}.jsonl"
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -241,23 +338,29 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_groups(path: Path, role: Role) -> list[Group]:
-    """Return the stored groups of one role; a torn last line is left out, without touching the file.
+def read_groups(path: Path, part: str) -> list[Group]:
+    """Return the stored groups of a role or `ROLE-CONDITION`; a torn last line is left out, the file left as it is.
 
     Raises
     ------
     RunStoreError
         A complete line is damaged; it is named by file and line.
     """
-    file = _samples_file(path, role)
+    return _read_lines(_samples_file(path, part), decode_group, "its prompt will be drawn again")
+
+
+def read_scores(path: Path, part: str) -> list[Score]:
+    """Return the stored scores of a `ROLE-PASS`, as `read_groups`."""
+    return _read_lines(_scores_file(path, part), decode_score, "its text will be scored again")
+
+
+def _read_lines(file: Path, decode: Callable[[str], T], after: str) -> list[T]:
     if not file.is_file():
         return []
-    groups = []
+    found = []
     for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            groups.append(decode_group(line.decode("ascii")))
+            found.append(decode(line.decode("ascii")))
         except (ValueError, KeyError, TypeError) as error:
-            raise RunStoreError(
-                f"{file} line {number} is damaged: {error}", "delete the line; its prompt will be drawn again"
-            ) from error
-    return groups
+            raise RunStoreError(f"{file} line {number} is damaged: {error}", f"delete the line; {after}") from error
+    return found

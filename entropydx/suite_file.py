@@ -18,7 +18,7 @@ from entropydx.suites._sources import read_records
 from entropydx.types import Difficulty, Domain, Prompt, VerifierSpec
 from entropydx.verifiers import check_prompt, check_spec
 
-FIELDS = (*(f.name for f in fields(Prompt) if f.name != "extra"), "extract", "tolerance")
+FIELDS = (*(f.name for f in fields(Prompt) if f.name not in {"extra", "prefill"}), "extract", "tolerance")
 """Fields of a record; any other is kept in `Prompt.extra`."""
 
 _VERIFIER_FIELDS = tuple(f.name for f in fields(VerifierSpec))
@@ -148,6 +148,9 @@ def _build(given: Mapping[str, Any]) -> Prompt:
         difficulty=_one_of(given, "difficulty", get_args(Difficulty), "medium"),
         guess_rate=_guess_rate(given),
         reference=_text(given, "reference"),
+        guided=_text(given, "guided"),
+        answer_cue=_text(given, "answer_cue"),
+        checker=_text(given, "checker") or "arithmetic",
         family=_text(given, "family") or "unnamed",
         extra={name: _plain(value) for name, value in given.items() if name not in FIELDS},
     )

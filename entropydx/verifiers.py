@@ -54,6 +54,8 @@ class Graded:
     """1 when right, else 0."""
     reason: Reason
     """unreadable: an answer that is not of the verifier's kind; unclosed_think: the text ended inside its reasoning."""
+    span: tuple[int, int] | None = None
+    """Characters of the text that are the answer as it was written; None when it does not stand there word for word."""
 
 
 def grade(prompt: Prompt, text: str) -> Graded:
@@ -81,7 +83,9 @@ def grade(prompt: Prompt, text: str) -> Graded:
     if found is None:
         return Graded(answer=None, grade=0.0, reason="no_answer")
     answer, reason = compare(prompt, found)
-    return Graded(answer=answer, grade=float(reason == "correct"), reason=reason)
+    start = text.rfind(found)  # answers come last, and the extraction takes the last match too
+    span = (start, start + len(found)) if start >= 0 else None
+    return Graded(answer=answer, grade=float(reason == "correct"), reason=reason, span=span)
 
 
 def check_spec(spec: VerifierSpec) -> None:

@@ -47,6 +47,16 @@ def command(
     thinking: Annotated[
         str | None, typer.Option(metavar="auto|on|off", help="The chat template's thinking switch.")
     ] = None,
+    deploy_temperature: Annotated[
+        float | None, typer.Option(help="Temperature of deployment, where it is not in generation_config.json.")
+    ] = None,
+    deploy_top_p: Annotated[float | None, typer.Option(help="top_p of deployment, likewise.")] = None,
+    lexicon: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Epistemic markers, one a line, in place of the ten English ones.")
+    ] = None,
+    probes: Annotated[
+        str | None, typer.Option(help="Names joined by commas (`entropydx list probe`); default: all of them.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, typer.Option(metavar="auto|float32|bfloat16|float16", help="Of the weights.")] = None,
     batch_rows: Annotated[int | None, typer.Option(help="Most completions decoded together; 0 chooses.")] = None,
@@ -81,6 +91,10 @@ def command(
         "top_p": top_p,
         "seed": seed,
         "thinking": thinking,
+        "deploy_temperature": deploy_temperature,
+        "deploy_top_p": deploy_top_p,
+        "lexicon": lexicon,
+        "probes": probes,
         "device": device,
         "dtype": dtype,
         "batch_rows": batch_rows,

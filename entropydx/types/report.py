@@ -73,6 +73,13 @@ class Protocol:
     """Confidence level of every interval in the report."""
     batch_rows: int = 0
     """Largest number of rows decoded together; 0 when nothing was sampled."""
+    probes: str | None = None
+    """The probes that were asked for, joined by commas; None: all."""
+    lexicon: tuple[str, ...] = ()
+    """The epistemic markers that were counted."""
+    deploy_temperature: float | None = None
+    """Of the deployment condition; None when it was not drawn."""
+    deploy_top_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,7 +141,7 @@ def test_samples_without_a_manifest_are_not_overwritten(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("text", ["[]", '{"store_version": 1}', '{"store_version": 1, "key": 3}'])
+@pytest.mark.parametrize("text", ["[]", '{"store_version": 2}', '{"store_version": 2, "key": 3}'])
 def test_a_manifest_that_names_no_run_is_damaged(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(RunStoreError, match="damaged"), RunStore(tmp_path, KEY):

@@ -1,0 +1,255 @@
+"""Everything that is asked of an engine for one role: the main draw, the conditions, the scored passages; resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from entropydx import passes, plugins, store, verifiers
+from entropydx.errors import EngineError, RunStoreError
+from entropydx.planning import Plan
+from entropydx.protocols import Engine, Progress
+from entropydx.types import (
+    CheckpointInfo,
+    Completion,
+    DrawCondition,
+    Group,
+    Passage,
+    Prompt,
+    Role,
+    Samples,
+    SamplingParams,
+    Score,
+    ScorePass,
+)
+
+SCORES_PER_WRITE = 32
+"""Scores between two synced writes: they are cheap to make again, and a sync costs milliseconds."""
+NO_BASELINE = "no baseline was given"
+
+
+class StageProgress:
+    """A `Progress` that adds to each stage what the engine is being asked for."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner, self.doing = inner, ""
+
+    def start(self, stage: str, total: int | None) -> None:
+        """Begin a stage."""
+        self._inner.start(f"{stage}, {self.doing}" if self.doing else stage, total)
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Pass on."""
+        self._inner.advance(n, note)
+
+    def warn(self, message: str) -> None:
+        """Pass on."""
+        self._inner.warn(message)
+
+
+# ── grading ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def grade(group: Group) -> Group:
+    """Return the group with every answer extracted and graded, and every computation checked."""
+    prompt = group.prompt
+    checker = plugins.load("checker", prompt.checker)
+    return replace(
+        group,
+        completions=tuple(_grade(prompt, c) for c in group.completions),
+        n_reference_steps=None if prompt.reference is None else len(checker(prompt, prompt.reference)),
+    )
+
+
+def _grade(prompt: Prompt, completion: Completion) -> Completion:
+    # A prefilled completion goes on from the cue of its answer, which the verifier has to see.
+    graded = verifiers.grade(prompt, prompt.prefill + completion.text)
+    span, skipped = graded.span, len(prompt.prefill)
+    return replace(
+        completion,
+        answer=graded.answer,
+        grade=float(graded.grade),
+        answer_span=None if span is None or span[0] < skipped else (span[0] - skipped, span[1] - skipped),
+        steps=plugins.load("checker", prompt.checker)(prompt, completion.text),
+    )
+
+
+# ── one role ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True, kw_only=True)
+class Drawer:
+    """Asks one engine for what the plan needs and the run directory does not hold yet."""
+
+    engine: Engine
+    role: Role
+    todo: Plan
+    run: store.RunStore
+    progress: StageProgress
+    parts: dict[str, Any] = field(default_factory=lambda: {"conditions": {}, "scores": {}})
+    """Where in the run directory everything lies, for its manifest."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    asked: bool = False
+    """Whether the engine was asked for anything, and so holds weights."""
+
+    def draw(self) -> Samples:
+        """Return the main draw, every condition, and every pass over the role's own texts and the references."""
+        self._tell_what_is_held()
+        groups = self._groups(self.role, self.todo.prompts, self.todo.params)
+        samples = Samples(
+            checkpoint=self.engine.info, params=self.todo.params, groups=groups, lexicon=self.todo.lexicon
+        )
+        conditions = {c.name: drawn for c in self.todo.requires.conditions if (drawn := self._condition(c, groups))}
+        own = [name for name in self.todo.requires.scores if name != "other"]
+        scores: dict[str, tuple[Score, ...]] = {n: scored for n in own if (scored := self._pass(n, groups, ()))}
+        if "other" in self.todo.requires.scores:
+            self.skipped["other"] = NO_BASELINE
+        return replace(samples, conditions=conditions, scores=scores, skipped=dict(self.skipped))
+
+    def score_other(self, samples: Samples, other: Samples) -> Samples:
+        """Return the samples with the other checkpoint's texts scored too, where the probes ask for that."""
+        if "other" not in self.todo.requires.scores:
+            return samples
+        del self.skipped["other"]
+        scored: tuple[Score, ...] = ()
+        if None in (mine := self.engine.info.tokenizer_sha, other.checkpoint.tokenizer_sha):
+            self.skipped["other"] = "the engine does not say which tokenizer it uses"
+        elif mine != other.checkpoint.tokenizer_sha:
+            self.skipped["other"] = "checkpoint and baseline have different tokenizers"
+        else:
+            scored = self._pass("other", samples.groups, other.groups)
+        scores = {**samples.scores, "other": scored} if scored else samples.scores
+        return replace(samples, scores=scores, skipped=dict(self.skipped))
+
+    def close(self) -> None:
+        """Free the engine's weights, if it was asked for anything."""
+        if self.asked:
+            self.engine.close()
+            self.asked = False
+
+    def _tell_what_is_held(self) -> None:
+        held, wanted, path = len(self.run.recover(self.role)), len(self.todo.prompts), self.run.path
+        if held >= wanted:
+            self.progress.warn(f"{self.role}: all {wanted} prompts are in {path}; nothing is drawn")
+        elif held:
+            self.progress.warn(f"{self.role}: {held} of {wanted} prompts are in {path} and are not drawn again")
+
+    def _groups(
+        self, part: str, prompts: Sequence[Prompt], params: SamplingParams, batch_rows: int = 0
+    ) -> tuple[Group, ...]:
+        held = {g.prompt.id for g in self.run.recover(part)}
+        missing = [p for p in prompts if p.id not in held]
+        if missing:
+            drawn = self.engine.generate(missing, params, batch_rows)
+            self.asked = True
+            for group in drawn:
+                self.run.append(part, grade(group))
+        # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
+        return _in_order(self.run.recover(part), [p.id for p in prompts])
+
+    def _condition(self, condition: DrawCondition, own: tuple[Group, ...]) -> tuple[Group, ...]:
+        if self.role == "baseline" and not condition.baseline:
+            return ()
+        deployment = self.todo.deployment(self.engine) if condition.deployment else (1.0, 1.0)
+        prompts = passes.condition_prompts(condition, self.todo.prompts, {g.prompt.id: g for g in own})
+        for reason in (deployment, prompts):
+            if isinstance(reason, str):
+                self.skipped[condition.name] = reason
+                return ()
+        assert not isinstance(deployment, str)
+        assert not isinstance(prompts, str)
+        params = passes.condition_params(condition, self.todo.params, deployment)
+        part = f"{self.role}-{condition.name}"
+        if condition.deployment:
+            part += f"-t{params.temperature:g}-p{params.top_p:g}"  # other settings must not find these samples
+        self.progress.doing = condition.name
+        try:
+            groups = self._groups(part, prompts, params, condition.batch_rows)
+        except EngineError as error:  # a prompt with its solution in it may not fit, and that is no reason to stop
+            self.skipped[condition.name] = error.message
+            return ()
+        finally:
+            self.progress.doing = ""
+        self.parts["conditions"][condition.name] = {"part": part, "prompts": [p.id for p in prompts]}
+        return groups
+
+    def _pass(self, name: ScorePass, own: Sequence[Group], other: Sequence[Group]) -> tuple[Score, ...]:
+        asked: list[Passage] | str = "the engine does not score texts"
+        if name in self.engine.provides.scores:
+            asked = passes.passages(name, own, other)
+        if isinstance(asked, str):
+            self.skipped[name] = asked
+            return ()
+        part = f"{self.role}-{name}"
+        held = {s.key for s in self.run.recover_scores(part)}
+        missing = [p for p in asked if p.key not in held]
+        self.progress.doing = name
+        try:
+            if missing:
+                scored = self.engine.score(missing, passes.rank_stride(name, self.todo.params.max_new_tokens))
+                self.asked = True
+                while some := list(islice(scored, SCORES_PER_WRITE)):
+                    self.run.append_scores(part, some)
+        except EngineError as error:
+            self.skipped[name] = error.message
+            return ()
+        finally:
+            self.progress.doing = ""
+        self.parts["scores"][name] = part
+        by_key = {s.key: s for s in self.run.recover_scores(part)}
+        return tuple(by_key[p.key] for p in asked)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return where everything of this role lies, and what is not there and why."""
+        return {**self.parts, "skipped": self.skipped}
+
+
+def _in_order(groups: Iterable[Group], order: Sequence[str]) -> tuple[Group, ...]:
+    held = {g.prompt.id: g for g in groups}
+    return tuple(held[name] for name in order)
+
+
+# ── reading a finished run ────────────────────────────────────────────────────────────────────────
+
+
+def read_samples(
+    path: Path, role: Role, info: CheckpointInfo, params: SamplingParams, run: Mapping[str, Any]
+) -> Samples:
+    """Return the samples of one role of a finished run, in the plan's order: the bootstrap is a function of it.
+
+    Parameters
+    ----------
+    run : mapping
+        The run's manifest.
+
+    Raises
+    ------
+    RunStoreError
+        Samples that the manifest names are gone.
+    """
+    laid = run["passes"][role]
+    scores = {name: tuple(store.read_scores(path, part)) for name, part in laid["scores"].items()}
+    return Samples(
+        checkpoint=info,
+        params=params,
+        groups=_stored(path, role, run["prompts"]),
+        conditions={name: _stored(path, at["part"], at["prompts"]) for name, at in laid["conditions"].items()},
+        scores=scores,
+        skipped=laid["skipped"],
+        lexicon=tuple(run["protocol"]["lexicon"]),
+    )
+
+
+def _stored(path: Path, part: str, order: Sequence[str]) -> tuple[Group, ...]:
+    groups = store.read_groups(path, part)
+    held = {g.prompt.id for g in groups}
+    lost = [name for name in order if name not in held]
+    if lost:
+        raise RunStoreError(
+            f"the run in {path} has lost the {part} samples of {len(lost)} prompts, '{lost[0]}' first",
+            "run the same `entropydx diagnose` again: it draws them",
+        )
+    return _in_order(groups, order)
