@@ -1,0 +1,37 @@
+"""EDX402 It writes with the solution in view and without it alike, and is surer than right outside its domain.
+
+## What it sees
+Without a baseline: giving the worked solution hardly changes how often epistemic words appear, and out of domain the
+confidence exceeds the accuracy by more than in domain.
+
+## Why it matters
+A reasoning model that can see the answer stops hedging (182.5 to 8.8 words a response in one healthy model,
+arXiv:2603.24472, third-party note). A student that has taken over that style has nothing left to drop. That step is
+derived and untested in the literature, so this rule only ever *suspects*.
+
+## Looks like it, is not
+Models that never hedge: then there is nothing to compare, and the rule stays undecided.
+
+## Thresholds
+A drop of less than 0.05 of the completions, and a gap of gaps above 0.15: between the committed organisms.
+
+## References
+Kim et al. 2026, arXiv:2603.24472.
+"""
+
+from entropydx.types import Label, Rule, Threshold
+
+CASES = "labelled organisms, fixtures/organisms"
+
+rule = Rule(
+    code="EDX402",
+    failure=Label.TEACHER_OVERCONFIDENCE,
+    direction="for",
+    title="Seeing the solution changes nothing in its style, and outside its domain it is surer than right",
+    scope="without_baseline",
+    when=(
+        Threshold(measurement="epistemic_markers.guided_marker_drop", op="<", value=0.05, source=CASES),
+        Threshold(measurement="confidence.overconfidence_out_minus_in", op=">", value=0.15, source=CASES),
+    ),
+    settle="give the student before distillation with --baseline, and prompts with `reference` and `domain: out`",
+)
