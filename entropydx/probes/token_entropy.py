@@ -13,6 +13,9 @@ baseline's, `mean_ratio` to the baseline, and `normalized`: mean / ln V, 1 for a
 ## What confounds it
 Easy prompts, short answers, boilerplate, a temperature other than 1 at sampling, truncation, and post-training in
 general. Compare with a baseline on the same prompts.
+
+## What it costs
+Nothing beyond the main draw.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ remedy = (
     Remedy(
         id="zero_pass_audit",
         title="Take out the items that the base never solves, after looking at them",
-        why="Items with a pass rate of 0 are often broken (a wrong gold answer, a bare answer that is accepted, an answer "
+        why="Items with a pass rate of 0 are often broken (a wrong gold answer, a bare answer that is accepted, one "
         "that can be guessed); a lone success on them is luck, and it is pushed hardest. Keep items that the base "
         "solves in 20 to 80 % of the samples; TRL has no filter of its own, so filter the data set.",
         for_=(Label.HARD_SAMPLE_SHORTCUTTING,),
