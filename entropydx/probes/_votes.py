@@ -8,12 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from entropydx import stats
-from entropydx.types import FloatArray, Group, IntArray
+from entropydx.types import Completion, FloatArray, Group, IntArray
 
 RIGHT = "\0right"
 """Category of every completion that the verifier accepts, however it is written."""
 NONE = "\0none"
 """Category of completions without an answer: counted in entropies, never a vote."""
+
+
+def category(completion: Completion) -> str:
+    """Return what a completion votes for: `RIGHT`, `NONE`, or its own normalised answer."""
+    if completion.grade is not None and completion.grade >= 1:
+        return RIGHT
+    return NONE if completion.answer is None else _normalised(completion.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,7 @@ class Votes:
     @classmethod
     def of(cls, group: Group) -> Votes:
         """Count categories: accepted answers are one, the others are told apart by their normalised text."""
-        return cls(
-            Counter(
-                RIGHT if c.grade is not None and c.grade >= 1 else NONE if c.answer is None else _normalised(c.answer)
-                for c in group.completions
-            )
-        )
+        return cls(Counter(category(c) for c in group.completions))
 
     @property
     def n(self) -> int:

@@ -13,6 +13,9 @@ inflate.
 Tasks that ask for one format; a forced template. A python function is `^def name(`, not the substring `def` of the
 reference implementation (arXiv:2504.07912), which matches "define". The divergence is biased upwards at small
 samples.
+
+## What it costs
+Nothing beyond the main draw.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ themselves, so that a truncated one is not counted twice. `template_leak_rate` c
 template. With a baseline the four rates and the broken completions are also taken over the baseline's samples
 (`@baseline`): a change against samples that cannot be trusted cannot be trusted. `temperature` is the setting that the
 samples were drawn at.
+
+## What it costs
+Nothing beyond the main draw.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ prompts is over those that count for checkpoint and baseline alike.
 ## What confounds it
 Extraction failures look like variance and truncation like failure: the instrument rules come first. Weak models vary
 on what they half know, so compare with a baseline. "Right" means a grade of 1.
+
+## What it costs
+Nothing beyond the main draw.
 """
 
 from __future__ import annotations

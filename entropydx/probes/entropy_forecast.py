@@ -1,0 +1,254 @@
+"""Whether entropy would fall if training went on from here, told from the suite's own grades.
+
+For a softmax policy one step along the policy gradient changes a state's entropy by dH = -eta Cov(log pi, pi A) (Cui et
+al. 2025, arXiv:2505.22617, Theorem 1 [P]); one along the natural gradient by dH = -eta Cov(log pi, A) (derived and
+checked here). The authors' token score is the second, and so is what is measured: the first needs many samples of one
+state, which text never gives. A policy that is surest where it is right loses entropy.
+
+## What it measures
+Over all tokens i of the main draw, A_i = (r - mean r) / std r of its prompt's K grades (std with K - 1, as TRL and
+verl; 0 in a group whose grades are equal; no epsilon), the token score Cov_i = (log pi_i - mean) (A_i - mean) [P].
+- `covariance`, nats: the mean of Cov_i. Positive: entropy would fall.
+- `predicted_change` = -covariance, nats per unit of eta. eta is unknown: only sign and relative size speak.
+- `share_top_002`, `share_top_02`, `share_top_2`, in [0, 1]: the part of all positive Cov_i that the top 0.02 %, 0.2 %
+  and 2 % of the tokens carry; the note of the last names the eight token types that carry most of it.
+- `mean_top_2`, nats: mean Cov_i of the top 2 %. Qwen2.5-7B at step 1: top 0.02 % 5.654, 0.2 % 3.112, 2 % 1.385, 20 %
+  0.351, all 0.003 [N, matches the paper's Table 1].
+- `degenerate_groups`, in [0, 1]: prompts whose K grades are all equal, which give no gradient at all. At a chance p of
+  being right it is p^K + (1 - p)^K, so half of the groups are degenerate about p*(K) = 1 - 2^(-1/K), 0.083 at K = 8
+  (arXiv:2606.18487 [P abstract]).
+
+## What confounds it
+The suite's grades are not the training reward, nor its prompts the training prompts. Log-probabilities are pooled over
+positions of different difficulty, as the authors pool them. Clipping, KL, an entropy bonus and the optimiser's own
+scaling are not in the theorem. Long completions have more tokens, so they weigh more. In the intervals of the top
+shares the token scores are those of the whole batch.
+
+## What it costs
+Nothing: no forward pass beyond the main draw.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from entropydx import stats
+from entropydx.probes._drawn import off_policy
+from entropydx.probes._paired import Paired, strata
+from entropydx.protocols import Probe
+from entropydx.types import Completion, FloatArray, Group, Interval, Measurement, Missing, Requires, Samples
+
+TOP = {"top_002": 0.0002, "top_02": 0.002, "top_2": 0.02}
+N_TYPES = 8
+"""Token types that the note names."""
+_RANK_BINS = 512
+COVARIANCES = ("covariance", "predicted_change")
+TAILS = (*(f"share_{name}" for name in TOP), "mean_top_2")
+NO_ADVANTAGE = "no prompt has both better and worse grades, so there is no advantage and no gradient to forecast from"
+
+
+def advantages(grades: FloatArray) -> FloatArray:
+    """Return (r - mean) / std with Bessel's correction, (K,); zeros when all K grades are equal."""
+    if len(grades) < 2 or np.ptp(grades) == 0:
+        return np.zeros(len(grades))
+    scaled: FloatArray = (grades - grades.mean()) / grades.std(ddof=1)
+    return scaled
+
+
+def _sound(group: Group) -> list[tuple[Completion, float]]:
+    """Return the completions whose log-probabilities are all finite, each with its advantage."""
+    pairs = zip(group.completions, advantages(group.grades), strict=True)
+    return [(c, float(a)) for c, a in pairs if c.n_tokens and np.isfinite(c.logprobs).all()]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """All tokens of one checkpoint, by prompt: N arrays of as many entries as the prompt's completions have tokens."""
+
+    logprobs: list[FloatArray]
+    """nats"""
+    advantages: list[FloatArray]
+
+    @classmethod
+    def of(cls, groups: tuple[Group, ...]) -> Batch:
+        """Gather the tokens; every token of a completion has the completion's advantage."""
+        rows = [_sound(g) for g in groups]
+        nothing = np.array([], dtype=float)
+        return cls(
+            [np.concatenate([nothing, *(np.asarray(c.logprobs, dtype=float) for c, _ in row)]) for row in rows],
+            [np.concatenate([nothing, *(np.full(c.n_tokens, a) for c, a in row)]) for row in rows],
+        )
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all prompts."""
+        return sum(map(len, self.logprobs))
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Mean log-probability and mean advantage over the tokens."""
+        return float(np.concatenate(self.logprobs).mean()), float(np.concatenate(self.advantages).mean())
+
+    def scores(self) -> list[FloatArray]:
+        """Return Cov_i of every token, by prompt, nats."""
+        level, advantage = self.means
+        return [(x - level) * (a - advantage) for x, a in zip(self.logprobs, self.advantages, strict=True)]
+
+    def covariance(self, sign: float = 1.0) -> stats.Statistic:
+        """Return the covariance of log pi with A, times `sign`, as a function of prompt weights."""
+        level = self.means[0]
+        xs, ys = [x - level for x in self.logprobs], self.advantages
+        n = np.array([float(len(x)) for x in xs])
+        x_sum, y_sum = np.array([x.sum() for x in xs]), np.array([y.sum() for y in ys])
+        product = np.array([x @ y for x, y in zip(xs, ys, strict=True)])
+
+        def statistic(weights: FloatArray) -> FloatArray:
+            total = weights @ n
+            means = [stats.divide(weights @ part, total) for part in (product, x_sum, y_sum)]
+            return sign * (means[0] - means[1] * means[2])
+
+        return statistic
+
+
+def _top_sums(values: list[FloatArray], order: FloatArray, share: float) -> stats.Statistic:
+    """Return the sum of `values` over the top share of tokens by `order`, as a function of prompt weights.
+
+    At weights of one it is exact (a fraction of a token counts as that fraction). Replicates read it off sums over
+    512 ranges of ranks, each a few per cent longer than the one before: as fine at the very top as there are tokens.
+    """
+    n = len(order)
+    edges = np.unique(np.geomspace(1, n, _RANK_BINS).astype(int))
+    ranks = np.empty(n, dtype=int)
+    ranks[np.argsort(-order, kind="stable")] = np.arange(n)
+    bins = np.split(np.searchsorted(edges, ranks, side="right"), np.cumsum([len(v) for v in values])[:-1])
+    counts = np.stack([np.bincount(b, minlength=len(edges)) for b in bins]).astype(float)
+    sums = np.stack([np.bincount(b, v, minlength=len(edges)) for b, v in zip(bins, values, strict=True)])
+    by_rank = np.concatenate(values)[np.argsort(ranks)]
+    whole = int(share * n)
+    exact = by_rank[:whole].sum() + (share * n - whole) * by_rank[min(whole, n - 1)]
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        if len(weights) == 1 and np.all(weights == 1):
+            return np.array([exact])
+        reached, collected = np.cumsum(weights @ counts, axis=1), np.cumsum(weights @ sums, axis=1)
+        target = share * reached[:, -1]
+        rows, last = np.arange(len(weights)), np.argmax(reached >= target[:, None], axis=1)
+        before = np.maximum(last - 1, 0)
+        start = np.where(last > 0, reached[rows, before], 0.0)
+        base = np.where(last > 0, collected[rows, before], 0.0)
+        inside = stats.divide(target - start, reached[rows, last] - start)
+        found: FloatArray = base + inside * (collected[rows, last] - base)
+        return found
+
+    return statistic
+
+
+def top_statistic(batch: Batch, share: float, *, of_positive: bool) -> stats.Statistic:
+    """Return the mean Cov_i of the top `share` of tokens, or the part of all positive Cov_i that they carry."""
+    scores = batch.scores()
+    pooled = np.concatenate(scores)
+    values = [np.maximum(s, 0.0) for s in scores] if of_positive else scores
+    top = _top_sums(values, pooled, share)
+    per_prompt = np.array([v.sum() for v in values] if of_positive else [share * len(v) for v in values])
+    return lambda weights: stats.divide(top(weights), weights @ per_prompt)
+
+
+def _pieces(completion: Completion) -> list[str]:
+    """Return the text of every token; the stop token, which writes none, is `<end>`."""
+    ends = [int(i) for i in completion.offsets] if completion.offsets is not None else []
+    texts = [completion.text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return [t or ("<end>" if i == len(texts) - 1 else "<part>") for i, t in enumerate(texts)]
+
+
+def carriers(groups: tuple[Group, ...], batch: Batch, share: float) -> str:
+    """Return the token types that carry most of the covariance of the top `share` of tokens, in words."""
+    rows = [_sound(g) for g in groups]
+    if any(c.offsets is None for row in rows for c, _ in row):
+        return "the tokens are not named: the engine gave no offsets"
+    level, advantage = batch.means
+    pooled = np.concatenate(batch.scores())
+    lowest = np.partition(pooled, -int(share * len(pooled)))[-int(share * len(pooled))]
+    carried: dict[str, float] = defaultdict(float)
+    for completion, a in (pair for row in rows for pair in row):
+        scores = (np.asarray(completion.logprobs, dtype=float) - level) * (a - advantage)
+        if scores.max() >= lowest:
+            pieces = _pieces(completion)
+            for t in np.flatnonzero((scores >= lowest) & (scores > 0)):
+                carried[pieces[t]] += float(scores[t])
+    total = sum(carried.values())
+    most = sorted(carried.items(), key=lambda item: (-item[1], item[0]))[:N_TYPES]
+    named = [f"{piece!r} {value / total:.0%}" for piece, value in most]
+    return "carried by " + ", ".join(named)
+
+
+class EntropyForecast:
+    """The covariance that drives the policy's entropy under further training on these grades."""
+
+    requires = Requires(n_samples=2, grades=True)
+
+    def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
+        """Return the covariance and its tail over all prompts, and the degenerate groups of every stratum."""
+        found: list[Measurement] = []
+        for part in strata(samples, baseline, samples.params.seed):
+            found.append(self._degenerate(part))
+            if not part.suffix:
+                found += self._forecast(part, off_policy(samples))
+        return found
+
+    @staticmethod
+    def _degenerate(part: Paired) -> Measurement:
+        name = "entropy_forecast.degenerate_groups"
+        if not part.groups:
+            return Missing(name=name + part.suffix, reason="no prompt was sampled")
+        return part.estimate(
+            name,
+            "share of prompts",
+            lambda groups: stats.mean_statistic(np.array([float(np.ptp(g.grades) == 0) for g in groups])),
+            bounds=(0, 1),
+        )
+
+    def _forecast(self, part: Paired, wrong_draw: str | None) -> list[Measurement]:
+        ours = Batch.of(part.groups)
+        reason = wrong_draw
+        if reason is None and not any(np.any(a) for a in ours.advantages):
+            reason = NO_ADVANTAGE if part.groups else "no prompt was sampled"
+        if reason is not None:
+            return [Missing(name=f"entropy_forecast.{n}", reason=reason) for n in (*COVARIANCES, *TAILS)]
+        theirs = None if part.baseline is None else Batch.of(part.baseline)
+        if theirs is not None and not any(np.any(a) for a in theirs.advantages):
+            theirs = None
+        return [*self._covariances(part, ours, theirs), *self._tails(part, ours, theirs)]
+
+    @staticmethod
+    def _covariances(part: Paired, ours: Batch, theirs: Batch | None) -> list[Measurement]:
+        def row(name: str, unit: str, sign: float, note: str) -> Measurement:
+            base = None if theirs is None else theirs.covariance(sign)
+            return part.population.estimate(f"entropy_forecast.{name}", unit, ours.covariance(sign), base, note=note)
+
+        return [
+            row("covariance", "nats", 1, "above 0: entropy would fall if training went on with these grades"),
+            row("predicted_change", "nats per unit of eta", -1, "eta is unknown: only sign and relative size speak"),
+        ]
+
+    @staticmethod
+    def _tails(part: Paired, ours: Batch, theirs: Batch | None) -> list[Measurement]:
+        def row(name: str, top: str, bounds: Interval | None, unit: str) -> Measurement:
+            share, full = TOP[top], f"entropy_forecast.{name}"
+            needed = round(1 / share)
+            if ours.n_tokens < needed:
+                return Missing(name=full, reason=f"needs {needed} tokens, the batch has {ours.n_tokens}")
+            positive = bounds is not None
+            own = top_statistic(ours, share, of_positive=positive)
+            enough = theirs is not None and theirs.n_tokens >= needed
+            base = top_statistic(theirs, share, of_positive=positive) if theirs is not None and enough else None
+            note = carriers(part.groups, ours, share) if name == "share_top_2" else None
+            return part.population.estimate(full, unit, own, base, bounds=bounds, note=note)
+
+        shares = [row(f"share_{top}", top, (0, 1), "share of positive covariance") for top in TOP]
+        return [*shares, row("mean_top_2", "top_2", None, "nats")]
+
+
+probe: Probe = EntropyForecast()
