@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from entropydx.types import (
     CheckpointInfo,
@@ -124,8 +124,13 @@ class Engine(Protocol):
         """
         ...
 
-    def score(self, passages: Sequence[Passage], rank_stride: int = 0) -> Iterator[Score]:
-        """Score passages in one teacher-forced pass each, in any order; `rank_stride` above 0 adds effective ranks."""
+    def score(
+        self, passages: Sequence[Passage], rank_stride: int = 0, thinking: Literal["auto", "on", "off"] = "auto"
+    ) -> Iterator[Score]:
+        """Score passages in one teacher-forced pass each, in any order; `rank_stride` above 0 adds effective ranks.
+
+        `thinking` is that of the `SamplingParams` which the texts were drawn with, so that prompts are rendered alike.
+        """
         ...
 
     def close(self) -> None:

@@ -189,7 +189,8 @@ class Drawer:
         self.progress.doing = name
         try:
             if missing:
-                scored = self.engine.score(missing, passes.rank_stride(name, self.todo.params.max_new_tokens))
+                stride = passes.rank_stride(name, self.todo.params.max_new_tokens)
+                scored = self.engine.score(missing, stride, self.todo.params.thinking)
                 self.asked = True
                 while some := list(islice(scored, SCORES_PER_WRITE)):
                     self.run.append_scores(part, some)

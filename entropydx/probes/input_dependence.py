@@ -13,15 +13,15 @@ The M prompts are a sample twice over: as rows (whose completion) and as columns
 would put a prompt beside its own copy, from which nothing can tell it, and so pull every resample of a perfect model
 below ln M; intervals therefore resample rows, with the M alternatives held fixed. I has a ceiling that most completions
 of a healthy model reach, so that 16 of them may show no sign of the few that do not: the lower end is lowered to that
-of a Bayesian bootstrap with one more prompt at 0, a bound on the mean of bounded values (Gaffke 2005, proven for
-special cases only). For prompts drawn anew, intervals of a nominal 98.75 % then covered the truth of simulated models in
-95 to 100 % of draws (slow test), and intervals of the change in 97 to 99 %.
+of a Bayesian bootstrap with one more prompt at 0, a bound on the mean of bounded values (Gaffke 2005 [M], proven for
+special cases only). For prompts drawn anew, intervals of a nominal 98.75 % then covered the truth of simulated models
+in 95 to 100 % of draws (slow test), and intervals of the change in 97 to 99 %.
 
 ## What confounds it
 Healthy models sit near the ceiling ln M, where I cannot tell good from better: read `per_token` and the change. Copying
 the prompt is dependence too. Prompts that resemble each other, or have the same answer, lower I whatever the model.
-A small M: `mutual_information` in nats compares at equal M only. Reported figures on how strongly I goes with
-performance come from a page of low confidence, and no threshold is known.
+`mutual_information` in nats compares at equal M only. Completions drawn at another temperature are scored at 1 all the
+same. How strongly I goes with performance is reported by a page of low confidence; no threshold is known.
 
 ## What it costs
 M² <= 256 scored passages of at most 128 tokens (and their prompts), for checkpoint and baseline each; no token is
