@@ -39,14 +39,14 @@ from entropydx import stats
 from entropydx.probes._drawn import off_policy
 from entropydx.probes._paired import Paired, strata
 from entropydx.protocols import Probe
-from entropydx.types import Completion, FloatArray, Group, Interval, Measurement, Missing, Requires, Samples
+from entropydx.types import Completion, FloatArray, Group, Measurement, Missing, Requires, Samples
 
-TOP = {"top_002": 0.0002, "top_02": 0.002, "top_2": 0.02}
+TAILS = {"share_top_002": 0.0002, "share_top_02": 0.002, "share_top_2": 0.02, "mean_top_2": 0.02}
+"""Measurement to its part of the tokens."""
 N_TYPES = 8
 """Token types that the note names."""
 _RANK_BINS = 512
 COVARIANCES = ("covariance", "predicted_change")
-TAILS = (*(f"share_{name}" for name in TOP), "mean_top_2")
 NO_ADVANTAGE = "no prompt has both better and worse grades, so there is no advantage and no gradient to forecast from"
 
 
@@ -113,47 +113,68 @@ class Batch:
         return statistic
 
 
-def _top_sums(values: list[FloatArray], order: FloatArray, share: float) -> stats.Statistic:
-    """Return the sum of `values` over the top share of tokens by `order`, as a function of prompt weights.
+@dataclass(frozen=True, slots=True, eq=False)
+class Tail:
+    """The token scores of a batch from the top: n in all, in B ranges of score, each a few per cent longer in rank."""
 
-    At weights of one it is exact (a fraction of a token counts as that fraction). Replicates read it off sums over
-    512 ranges of ranks, each a few per cent longer than the one before: as fine at the very top as there are tokens.
-    """
-    n = len(order)
-    edges = np.unique(np.geomspace(1, n, _RANK_BINS).astype(int))
-    ranks = np.empty(n, dtype=int)
-    ranks[np.argsort(-order, kind="stable")] = np.arange(n)
-    bins = np.split(np.searchsorted(edges, ranks, side="right"), np.cumsum([len(v) for v in values])[:-1])
-    counts = np.stack([np.bincount(b, minlength=len(edges)) for b in bins]).astype(float)
-    sums = np.stack([np.bincount(b, v, minlength=len(edges)) for b, v in zip(bins, values, strict=True)])
-    by_rank = np.concatenate(values)[np.argsort(ranks)]
-    whole = int(share * n)
-    exact = by_rank[:whole].sum() + (share * n - whole) * by_rank[min(whole, n - 1)]
+    ordered: FloatArray
+    """(n,) all scores, highest first, nats."""
+    counts: FloatArray
+    """(N, B) tokens of every prompt in every range, highest range first."""
+    sums: FloatArray
+    """(N, B) the sum of their scores."""
+    positive: FloatArray
+    """(N, B) the sum of their positive scores."""
 
-    def statistic(weights: FloatArray) -> FloatArray:
-        if len(weights) == 1 and np.all(weights == 1):
-            return np.array([exact])
-        reached, collected = np.cumsum(weights @ counts, axis=1), np.cumsum(weights @ sums, axis=1)
-        target = share * reached[:, -1]
-        rows, last = np.arange(len(weights)), np.argmax(reached >= target[:, None], axis=1)
-        before = np.maximum(last - 1, 0)
-        start = np.where(last > 0, reached[rows, before], 0.0)
-        base = np.where(last > 0, collected[rows, before], 0.0)
-        inside = stats.divide(target - start, reached[rows, last] - start)
-        found: FloatArray = base + inside * (collected[rows, last] - base)
-        return found
+    @classmethod
+    def of(cls, batch: Batch) -> Tail:
+        """Sort the scores once; ranges are as fine at the very top as there are tokens."""
+        scores = batch.scores()
+        ordered = np.sort(np.concatenate(scores))[::-1]
+        ranks = np.unique(np.geomspace(1, len(ordered), _RANK_BINS).astype(int))
+        starts = np.unique(ordered[ranks - 1])
+        n_bins = len(starts) + 1
 
-    return statistic
+        def by_range(prompt: FloatArray, values: FloatArray) -> FloatArray:
+            totals = np.bincount(np.searchsorted(starts, prompt, side="right"), values, minlength=n_bins)
+            return totals[::-1].astype(float)
 
+        return cls(
+            ordered,
+            np.stack([by_range(s, np.ones(len(s))) for s in scores]),
+            np.stack([by_range(s, s) for s in scores]),
+            np.stack([by_range(s, np.maximum(s, 0.0)) for s in scores]),
+        )
 
-def top_statistic(batch: Batch, share: float, *, of_positive: bool) -> stats.Statistic:
-    """Return the mean Cov_i of the top `share` of tokens, or the part of all positive Cov_i that they carry."""
-    scores = batch.scores()
-    pooled = np.concatenate(scores)
-    values = [np.maximum(s, 0.0) for s in scores] if of_positive else scores
-    top = _top_sums(values, pooled, share)
-    per_prompt = np.array([v.sum() for v in values] if of_positive else [share * len(v) for v in values])
-    return lambda weights: stats.divide(top(weights), weights @ per_prompt)
+    def mean_top(self, share: float) -> stats.Statistic:
+        """Return the mean score of the top `share` of tokens, as a function of prompt weights."""
+        top, n_tokens = self._top_sum(share, self.ordered, self.sums), self.counts.sum(axis=1)
+        return lambda weights: stats.divide(top(weights), share * (weights @ n_tokens))
+
+    def share_of_positive(self, share: float) -> stats.Statistic:
+        """Return the part of all positive scores that the top `share` of tokens carries, likewise."""
+        top, total = self._top_sum(share, np.maximum(self.ordered, 0.0), self.positive), self.positive.sum(axis=1)
+        return lambda weights: stats.divide(top(weights), weights @ total)
+
+    def _top_sum(self, share: float, ordered: FloatArray, sums: FloatArray) -> stats.Statistic:
+        """Return the sum over the top share of tokens: exact at weights of one, else within a range in proportion."""
+        target = share * len(ordered)
+        whole = int(target)
+        exact = ordered[:whole].sum() + (target - whole) * ordered[min(whole, len(ordered) - 1)]
+
+        def statistic(weights: FloatArray) -> FloatArray:
+            if len(weights) == 1 and np.all(weights == 1):
+                return np.array([exact])
+            before = np.zeros((len(weights), 1))
+            reached = np.hstack([before, np.cumsum(weights @ self.counts, axis=1)])
+            collected = np.hstack([before, np.cumsum(weights @ sums, axis=1)])
+            wanted, rows = share * reached[:, -1], np.arange(len(weights))
+            end = np.maximum(np.argmax(reached >= wanted[:, None], axis=1), 1)
+            inside = stats.divide(wanted - reached[rows, end - 1], reached[rows, end] - reached[rows, end - 1])
+            found: FloatArray = collected[rows, end - 1] + inside * (collected[rows, end] - collected[rows, end - 1])
+            return found
+
+        return statistic
 
 
 def _pieces(completion: Completion) -> list[str]:
@@ -163,25 +184,22 @@ def _pieces(completion: Completion) -> list[str]:
     return [t or ("<end>" if i == len(texts) - 1 else "<part>") for i, t in enumerate(texts)]
 
 
-def carriers(groups: tuple[Group, ...], batch: Batch, share: float) -> str:
-    """Return the token types that carry most of the covariance of the top `share` of tokens, in words."""
-    rows = [_sound(g) for g in groups]
-    if any(c.offsets is None for row in rows for c, _ in row):
+def carriers(groups: tuple[Group, ...], batch: Batch, lowest: float) -> str:
+    """Return the token types that carry most of the positive scores of at least `lowest`, in words."""
+    rows = [pair for g in groups for pair in _sound(g)]
+    if any(c.offsets is None for c, _ in rows):
         return "the tokens are not named: the engine gave no offsets"
     level, advantage = batch.means
-    pooled = np.concatenate(batch.scores())
-    lowest = np.partition(pooled, -int(share * len(pooled)))[-int(share * len(pooled))]
     carried: dict[str, float] = defaultdict(float)
-    for completion, a in (pair for row in rows for pair in row):
+    for completion, a in rows:
         scores = (np.asarray(completion.logprobs, dtype=float) - level) * (a - advantage)
-        if scores.max() >= lowest:
-            pieces = _pieces(completion)
-            for t in np.flatnonzero((scores >= lowest) & (scores > 0)):
-                carried[pieces[t]] += float(scores[t])
+        kept = np.flatnonzero((scores >= lowest) & (scores > 0))
+        pieces = _pieces(completion) if len(kept) else []
+        for t in kept:
+            carried[pieces[t]] += float(scores[t])
     total = sum(carried.values())
     most = sorted(carried.items(), key=lambda item: (-item[1], item[0]))[:N_TYPES]
-    named = [f"{piece!r} {value / total:.0%}" for piece, value in most]
-    return "carried by " + ", ".join(named)
+    return "carried by " + ", ".join(f"{piece!r} {value / total:.0%}" for piece, value in most)
 
 
 class EntropyForecast:
@@ -235,20 +253,30 @@ class EntropyForecast:
 
     @staticmethod
     def _tails(part: Paired, ours: Batch, theirs: Batch | None) -> list[Measurement]:
-        def row(name: str, top: str, bounds: Interval | None, unit: str) -> Measurement:
-            share, full = TOP[top], f"entropy_forecast.{name}"
-            needed = round(1 / share)
+        own, base = Tail.of(ours), None if theirs is None else Tail.of(theirs)
+        found: list[Measurement] = []
+        for row, share in TAILS.items():
+            name, needed = f"entropy_forecast.{row}", round(1 / share)
             if ours.n_tokens < needed:
-                return Missing(name=full, reason=f"needs {needed} tokens, the batch has {ours.n_tokens}")
-            positive = bounds is not None
-            own = top_statistic(ours, share, of_positive=positive)
-            enough = theirs is not None and theirs.n_tokens >= needed
-            base = top_statistic(theirs, share, of_positive=positive) if theirs is not None and enough else None
-            note = carriers(part.groups, ours, share) if name == "share_top_2" else None
-            return part.population.estimate(full, unit, own, base, bounds=bounds, note=note)
-
-        shares = [row(f"share_{top}", top, (0, 1), "share of positive covariance") for top in TOP]
-        return [*shares, row("mean_top_2", "top_2", None, "nats")]
+                found.append(Missing(name=name, reason=f"needs {needed} tokens, the batch has {ours.n_tokens}"))
+                continue
+            against = None if base is None or len(base.ordered) < needed else base
+            if row == "mean_top_2":
+                theirs_top = None if against is None else against.mean_top(share)
+                found.append(part.population.estimate(name, "nats", own.mean_top(share), theirs_top))
+                continue
+            lowest = float(own.ordered[int(share * ours.n_tokens) - 1])
+            found.append(
+                part.population.estimate(
+                    name,
+                    "share of positive covariance",
+                    own.share_of_positive(share),
+                    None if against is None else against.share_of_positive(share),
+                    bounds=(0, 1),
+                    note=carriers(part.groups, ours, lowest) if row == "share_top_2" else None,
+                )
+            )
+        return found
 
 
 probe: Probe = EntropyForecast()

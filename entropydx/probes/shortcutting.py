@@ -84,7 +84,7 @@ NO_STEPS = "no completion was checked for computations"
 NO_REFERENCE = "no prompt has a worked solution with a computation in it, or no completion was checked for them"
 NO_TOKENS = "no completion has an answer whose tokens, and some before it, are known"
 EASY_RATE = 7 / 8
-"""Pass rate of the baseline from which on an item is easy (arXiv:2605.28388's pass@8 bands [N])."""
+"""Pass rate of the baseline from which on an item is easy, 7 of 8 samples [D]."""
 MIN_PASS = 0.1
 """pass@1 below which a gain is not divided by it [D]."""
 DECISIVE = ("", "@easy", "@hard")
@@ -172,7 +172,8 @@ def _validity(part: Paired) -> Measurement:
 
 def _lengths(part: Paired) -> list[Measurement]:
     median: Build = lambda groups: stats.quantile_statistic(_length.lengths(groups), 0.5)  # noqa: E731 - one use
-    return [_slope(part), _correlation(part), part.ratio("shortcutting.length_ratio", median)]
+    note = "medians of whole numbers move in steps: the interval can have no width"
+    return [_slope(part), _correlation(part), part.ratio("shortcutting.length_ratio", median, note)]
 
 
 def _slope(part: Paired) -> Measurement:

@@ -48,14 +48,14 @@ def measurement_sections(report: Report, width: int, verbose: bool) -> Iterator[
         probes = list(dict.fromkeys(row.name.partition(".")[0] for row in rows))
         for probe in probes:
             part = [row for row in rows if row.name.partition(".")[0] == probe]
-            yield section(f"Measurements: {probe}", *_table(part, width))
+            yield section(f"Measurements: {probe}", *_table(part, width, notes=True))
     if any(row.baseline is not None for row in rows):
         yield hanging("  ", NO_INTERVAL, style="dim")
     yield from _missing([row for row in report.measurements if row.value is None], width)
 
 
-def _table(rows: Sequence[MeasurementRow], width: int) -> Iterator[RenderableType]:
-    """Yield rows in one line each where the widest fits, else in two."""
+def _table(rows: Sequence[MeasurementRow], width: int, *, notes: bool = False) -> Iterator[RenderableType]:
+    """Yield rows in one line each where the widest fits, else in two; a missing interval's note is always shown."""
     cells = [_cells(row) for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     one_line = sum(widths) + 2 * len(widths) <= width
@@ -65,7 +65,7 @@ def _table(rows: Sequence[MeasurementRow], width: int) -> Iterator[RenderableTyp
         else:
             yield grid([None], [[Text.assemble(name, "  ", (unit, "dim"))]], indent=2)
             yield grid(widths[1:4], [[value, baseline, change]], indent=6)
-        if row.note and row.ci is None:
+        if row.note and (notes or row.ci is None):
             yield hanging("      ", row.note, style="dim")
 
 

@@ -159,11 +159,12 @@ class Tiny:
             while chain.text in seen:
                 chain = draw_level(rng, domain, difficulty, i // 6)
             seen.add(chain.text)
-            items.append(_item(f"tiny-{seed}-{i:05d}", chain, domain, difficulty))
+            items.append(to_prompt(f"tiny-{seed}-{i:05d}", chain, domain, difficulty))
         return items
 
 
-def _item(key: str, chain: Chain, domain: Domain, difficulty: Difficulty) -> Prompt:
+def to_prompt(key: str, chain: Chain, domain: Domain, difficulty: Difficulty) -> Prompt:
+    """Return the item of a chain, with its gold answer and a worked solution."""
     values = chain.values()
     return Prompt(
         id=key,
@@ -175,6 +176,7 @@ def _item(key: str, chain: Chain, domain: Domain, difficulty: Difficulty) -> Pro
         guess_rate=1 / MODULUS,
         reference=write_equations(chain, values),
         guided=write_guided(chain),
+        checker="chain",
         family="chain" if domain == "in" else "carryless",
     )
 

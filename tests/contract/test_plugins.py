@@ -136,6 +136,25 @@ def test_references_are_graded_right(name: str) -> None:
         assert verifiers.grade(prompt, "I do not know.").answer is None
 
 
+@_each("checker")
+def test_checker_contract(name: str) -> None:
+    checker = plugins.load("checker", name)
+    prompt = _two_prompts().groups[0].prompt
+    assert checker(prompt, "") == ()
+    for text in ("12+30=42;A42.", "[42]>", "12 + 30 = 43", "no computation", "=+=(\0]"):
+        found = checker(prompt, text)
+        assert isinstance(found, tuple)
+        assert all(isinstance(right, bool) for right in found)
+        assert checker(prompt, text) == found, "pure"
+
+
+@_each("suite")
+def test_references_have_no_false_step(name: str) -> None:
+    for prompt in plugins.load("suite", name).prompts(seed=4, n=60):
+        steps = plugins.load("checker", prompt.checker)(prompt, prompt.reference)
+        assert all(steps), f"{prompt.id}: {prompt.reference}"
+
+
 @_each("engine")
 def test_engine_contract(name: str) -> None:
     engine = plugins.load("engine", name)

@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 from scipy import stats as scipy_stats
 
-from entropydx.probes.entropy_forecast import Batch, advantages, probe, top_statistic
+from entropydx.probes.entropy_forecast import Batch, Tail, advantages, probe
 from entropydx.types import Completion, Group, Measured, Missing, Samples
 from tests.unit.samples import prompt, samples
 
@@ -159,7 +159,9 @@ def test_a_resample_of_the_tail_is_that_of_resampled_tokens() -> None:
     scores = [np.repeat(s, int(w)) for s, w in zip(batch.scores(), weights, strict=True)]
     pooled = np.sort(np.concatenate(scores))[::-1]
     expected = pooled[:80].sum() / pooled[pooled > 0].sum()
-    assert top_statistic(batch, 0.02, of_positive=True)(weights[None])[0] == pytest.approx(expected, rel=0.02)
+    assert Tail.of(batch).share_of_positive(0.02)(weights[None])[0] == pytest.approx(expected, rel=0.02)
+    mean = Tail.of(batch).mean_top(0.02)(weights[None])[0]
+    assert mean == pytest.approx(pooled[:80].mean(), rel=0.02)
 
 
 def test_a_share_of_fewer_tokens_than_it_needs_is_missing() -> None:
