@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import Any, Literal
 
@@ -37,12 +38,18 @@ def template_sha(template: str | None) -> str | None:
     return None if template is None else hashlib.sha256(template.encode()).hexdigest()
 
 
+def tokenizer_sha(tokenizer: Any) -> str:
+    """Return the sha256 of a tokenizer's vocabulary, its tokens sorted, each with its id."""
+    return hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
+
+
 class Renderer:
     """Turns prompts into token ids, always in the same way for one tokenizer.
 
     With a chat template the prompt becomes a user message (or its `messages` are taken as they are) and the template
-    is rendered with its generation prompt; without one the plain text goes in as it is. Either way there is exactly
-    one BOS when the tokenizer puts one before plain text, and never two; no EOS is appended.
+    is rendered with its generation prompt; without one the plain text goes in as it is. The prompt's `prefill` comes
+    last. Either way there is exactly one BOS when the tokenizer puts one before plain text, and never two; no EOS is
+    appended.
 
     Parameters
     ----------
@@ -72,7 +79,7 @@ class Renderer:
         self._bos = bos if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else None
 
     def text(self, prompt: Prompt) -> str:
-        """Return the text that is tokenised.
+        """Return the text that is tokenised, which ends in the prompt's `prefill`.
 
         Raises
         ------
@@ -85,7 +92,7 @@ class Renderer:
                     f"prompt '{prompt.id}' has chat messages, and the checkpoint has no chat template",
                     "give the suite plain `prompt` texts, or a tokenizer with a chat template",
                 )
-            return prompt.prompt
+            return prompt.prompt + prompt.prefill
         from jinja2.exceptions import TemplateError  # noqa: PLC0415 - comes with transformers' chat support
 
         messages = [dict(m) for m in prompt.messages or ({"role": "user", "content": prompt.prompt or ""},)]
@@ -95,7 +102,7 @@ class Renderer:
             )
         except TemplateError as error:
             raise EngineError(f"prompt '{prompt.id}': the chat template refuses it: {error}") from error
-        return str(rendered)
+        return str(rendered) + prompt.prefill
 
     def token_ids(self, prompt: Prompt) -> list[int]:
         """Return the prompt's token ids, (T_prompt,), at least one.
@@ -112,6 +119,13 @@ class Renderer:
             raise EngineError(f"prompt '{prompt.id}' is empty, and the tokenizer adds no BOS")
         return ids
 
+    def passage_ids(self, text: str) -> list[int]:
+        """Return the token ids, (T,), of a text that goes on after a prompt.
+
+        It is tokenised by itself, without special tokens, so that they are the same after whatever prompt.
+        """
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
 
 class Decoder:
     """Turns drawn token ids into text: special tokens are dropped, thinking tags stay even where they are special."""
@@ -120,9 +134,10 @@ class Decoder:
         self._tokenizer = tokenizer
         added = getattr(tokenizer, "added_tokens_decoder", {})
         special = {i for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
-        self._dropped = special - {i for i, token in added.items() if token.content in THINK_TAGS}
+        self.dropped = frozenset(special - {i for i, token in added.items() if token.content in THINK_TAGS})
+        """Token ids that leave no text."""
 
     def __call__(self, token_ids: list[int]) -> str:
         """Return the text of one completion."""
-        kept = [i for i in token_ids if i not in self._dropped]
+        kept = [i for i in token_ids if i not in self.dropped]
         return str(self._tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))

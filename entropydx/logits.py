@@ -91,6 +91,32 @@ def logprobs_from_logits(logits: Tensor, token_ids: Tensor) -> Tensor:
     return out.reshape(token_ids.shape)
 
 
+def measure(logits: Tensor, token_ids: Tensor) -> Draw:
+    """Measure given tokens as `draw` measures those that it draws: one log-softmax for both numbers.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (..., V), any float dtype. -Inf marks an impossible token.
+    token_ids : Tensor
+        (...) integers in [0, V).
+
+    Returns
+    -------
+    Draw
+        (...) each; an impossible token has log-probability -Inf. Rows with NaN or +Inf are flagged.
+    """
+    flat, ids = logits.reshape(-1, logits.shape[-1]), token_ids.reshape(-1).long()
+    logprobs, entropies = (torch.empty(len(ids), dtype=torch.float32, device=logits.device) for _ in range(2))
+    finite = torch.empty(len(ids), dtype=torch.bool, device=logits.device)
+    for rows in _row_chunks(flat):
+        logp = torch.log_softmax(flat[rows].float(), dim=-1)
+        logprobs[rows] = logp.gather(-1, ids[rows, None]).squeeze(-1)
+        entropies[rows] = _entropy(logp, logp.exp())
+        finite[rows] = torch.isfinite(flat[rows].amax(-1))
+    return Draw(token_ids, *(x.reshape(token_ids.shape) for x in (logprobs, entropies, finite)))
+
+
 def top_p_weights(weights: Tensor, top_p: float) -> Tensor:
     """Zero every weight outside the nucleus: the smallest set of likeliest tokens whose mass reaches `top_p`.
 

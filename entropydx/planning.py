@@ -61,11 +61,11 @@ def plan(config: RunConfig) -> Plan:
     prompts = resolve_suite(config.suite, config.seed, config.prompts, config.map)
     if not prompts:
         raise SuiteError(f"suite '{config.suite}' has no prompts")
+    checkers = plugins.names("checker")
     for prompt in prompts:
-        if prompt.checker not in plugins.names("checker"):
+        if prompt.checker not in checkers:
             raise SuiteError(
-                f"prompt '{prompt.id}': no checker named '{prompt.checker}'",
-                f"known: {', '.join(plugins.names('checker'))}",
+                f"prompt '{prompt.id}': no checker named '{prompt.checker}'", f"known: {', '.join(checkers)}"
             )
     probes = chosen_probes(config.probes)
     requires = reduce(lambda a, b: a | b, (p.requires for p in probes.values()), Requires())

@@ -57,7 +57,7 @@ class Provenance:
             return cls(
                 checkpoint=CheckpointInfo(**manifest["checkpoint"]),
                 baseline=None if manifest["baseline"] is None else CheckpointInfo(**manifest["baseline"]),
-                protocol=Protocol(**manifest["protocol"]),
+                protocol=Protocol(**{**manifest["protocol"], "lexicon": tuple(manifest["protocol"]["lexicon"])}),
                 cost=Cost(**manifest["cost"]),
             )
         except (KeyError, TypeError) as error:

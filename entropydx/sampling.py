@@ -26,8 +26,9 @@ from entropydx.types import (
     ScorePass,
 )
 
-SCORES_PER_WRITE = 32
-"""Scores between two synced writes: they are cheap to make again, and a sync costs milliseconds."""
+PER_WRITE = 32
+"""Scores, or groups of a condition, between two synced writes: they are cheap to make again, and a sync costs
+milliseconds. The main draw is synced for every prompt."""
 NO_BASELINE = "no baseline was given"
 
 
@@ -145,8 +146,9 @@ class Drawer:
         if missing:
             drawn = self.engine.generate(missing, params, batch_rows)
             self.asked = True
-            for group in drawn:
-                self.run.append(part, grade(group))
+            per_write = 1 if part == self.role else PER_WRITE
+            while some := [grade(group) for group in islice(drawn, per_write)]:
+                self.run.append(part, *some)
         # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
         return _in_order(self.run.recover(part), [p.id for p in prompts])
 
@@ -192,8 +194,8 @@ class Drawer:
                 stride = passes.rank_stride(name, self.todo.params.max_new_tokens)
                 scored = self.engine.score(missing, stride, self.todo.params.thinking)
                 self.asked = True
-                while some := list(islice(scored, SCORES_PER_WRITE)):
-                    self.run.append_scores(part, some)
+                while some := list(islice(scored, PER_WRITE)):
+                    self.run.append_scores(part, *some)
         except EngineError as error:
             self.skipped[name] = error.message
             return ()

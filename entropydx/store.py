@@ -21,7 +21,7 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -219,8 +219,8 @@ class RunStore:
         except OSError as error:
             raise _unwritable(self.path / name, error) from error
 
-    def append(self, part: str, group: Group) -> None:
-        """Write one complete group, and return when it is on the disk.
+    def append(self, part: str, *groups: Group) -> None:
+        """Write complete groups, and return when they are on the disk.
 
         Parameters
         ----------
@@ -232,10 +232,10 @@ class RunStore:
         RunStoreError
             The disk is full, or the file cannot be written.
         """
-        self._write_lines(_samples_file(self.path, part), [encode_group(group)])
-        self.tokens_written += sum(c.n_tokens for c in group.completions)
+        self._write_lines(_samples_file(self.path, part), map(encode_group, groups))
+        self.tokens_written += sum(c.n_tokens for group in groups for c in group.completions)
 
-    def append_scores(self, part: str, scores: Sequence[Score]) -> None:
+    def append_scores(self, part: str, *scores: Score) -> None:
         """Write scores of one `ROLE-PASS`, and return when they are on the disk; errors as `append`."""
         self._write_lines(_scores_file(self.path, part), map(encode_score, scores))
 

@@ -1,14 +1,14 @@
 """The decode loop: prefill once, expand the cache to every sample, reduce each step's logits on the device.
 
 Memory is O(B·V) for one step's logits plus the key-value cache; no (B, T, V) tensor ever exists.
-Shape letters: P prompts of one prefill, L their padded length, B rows, T tokens, V vocabulary.
+Shape letters: B rows, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from entropydx.engines._cache import expand
+from entropydx.engines._forward import Forward
 from entropydx.engines._noise import uniform_stream
-from entropydx.errors import EngineError
 from entropydx.logits import Draw, draw
 from entropydx.types import FinishReason, FloatArray, IntArray, SamplingParams
 
@@ -35,6 +35,21 @@ class Work:
     samples: tuple[int, ...]
     """Sample indices still to be drawn."""
 
+    @property
+    def n_rows(self) -> int:
+        """One for every sample."""
+        return len(self.samples)
+
+    @property
+    def width(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.token_ids)
+
+    def without(self, done: AbstractSet[Hashable]) -> Work | None:
+        """Return what is left when these (prompt id, sample) are done; None when nothing is."""
+        left = tuple(s for s in self.samples if (self.prompt_id, s) not in done)
+        return replace(self, samples=left) if left else None
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -50,16 +65,10 @@ class Row:
     """(T,) float32, nats, temperature 1."""
     finish_reason: FinishReason
 
-
-@dataclass(slots=True)
-class _Prefix:
-    """What a prefill leaves behind for P prompts."""
-
-    cache: Any
-    logits: Tensor
-    """(P, V) of the last position."""
-    mask: Tensor
-    """(P, L) 1 where there is a token, 0 where there is left padding."""
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which sample of which prompt it is."""
+        return self.prompt_id, self.sample
 
 
 class _Record:
@@ -97,13 +106,8 @@ class Decoder:
     """
 
     def __init__(self, model: Any, stop_ids: frozenset[int], params: SamplingParams) -> None:
-        arguments = inspect.signature(model.forward).parameters
-        if "past_key_values" not in arguments:
-            raise _no_cache(model)
-        self._model, self._params = model, params
+        self._forward, self._params = Forward(model), params
         self._stop = torch.tensor(sorted(stop_ids), dtype=torch.long)
-        self._takes_positions = "position_ids" in arguments
-        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
 
     @torch.inference_mode()
     def run(self, batch: Sequence[Work], max_rows: int) -> Iterator[Row]:
@@ -112,7 +116,7 @@ class Decoder:
         The prompts are prefilled once, together; when their samples are more than `max_rows`, the same prefix serves
         one slice of samples after another.
         """
-        prefix = self._prefill([w.token_ids for w in batch])
+        prefix = self._forward.prefill([w.token_ids for w in batch])
         owners = [(index, sample) for index, work in enumerate(batch) for sample in work.samples]
         for start in range(0, len(owners), max_rows):
             part = owners[start : start + max_rows]
@@ -122,26 +126,6 @@ class Decoder:
             if start + max_rows >= len(owners):
                 prefix.cache = None
             yield from self._decode(cache, prefix.logits[rows], prefix.mask[rows], names)
-
-    def _prefill(self, prompts: Sequence[list[int]]) -> _Prefix:
-        longest = max(map(len, prompts))
-        ids = torch.zeros((len(prompts), longest), dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for i, prompt in enumerate(prompts):
-            ids[i, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[i, longest - len(prompt) :] = 1
-        logits, cache = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp_min(0), None)
-        if not hasattr(cache, "layers"):
-            raise _no_cache(self._model)
-        return _Prefix(cache, logits, mask.to(logits.device))
-
-    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        device = self._model.device
-        inputs: dict[str, Any] = {"input_ids": ids.to(device), "attention_mask": mask.to(device), **self._last_only}
-        if self._takes_positions:
-            inputs["position_ids"] = positions.to(device)
-        output = self._model(**inputs, past_key_values=cache, use_cache=True, return_dict=True)
-        return output.logits[:, -1], output.past_key_values
 
     def _noise(self, names: Sequence[tuple[str, int]], device: torch.device) -> Tensor:
         n = self._params.max_new_tokens
@@ -182,14 +166,7 @@ class Decoder:
                 slots, token_ids, running = slots[keep], token_ids[keep], running[keep]
             width = prompt_width + t + 1
             inputs = token_ids[:, None], mask[slots, :width], (lengths[slots] + t)[:, None]
-            step = self._draw(self._forward(*inputs, cache)[0], noise[slots, t + 1])
-
-
-def _no_cache(model: Any) -> EngineError:
-    return EngineError(
-        f"{type(model).__name__} keeps no transformers key-value cache, which engine 'hf' needs",
-        "sample it with another engine",
-    )
+            step = self._draw(self._forward.last(*inputs, cache), noise[slots, t + 1])
 
 
 def _reasons(finite: Tensor, stopped: Tensor) -> list[FinishReason]:

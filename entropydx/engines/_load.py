@@ -6,6 +6,7 @@ import contextlib
 import copy
 import functools
 import logging
+import math
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -158,6 +159,32 @@ def load_tokenizer(checkpoint: Checkpoint, options: EngineOptions) -> Any:
     with _reading("tokenizer", checkpoint.tokenizer):
         where, kwargs = _source(checkpoint.tokenizer, options)
         return AutoTokenizer.from_pretrained(where, **kwargs)
+
+
+def asked_sampling(checkpoint: Checkpoint) -> tuple[float, float] | None:
+    """Return the temperature and top_p that a checkpoint's generation_config.json states; an adapter's own comes first.
+
+    Greedy, (0, 1), where it says `do_sample: false`; the one of the two that it leaves out is 1; None when it states
+    nothing of the three.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or a value is not a number in its range.
+    """
+    sources = (checkpoint.directory, checkpoint.model.directory)
+    file = next((f for s in sources if (f := s / "generation_config.json").is_file()), None)
+    if file is None:
+        return None
+    content = read_json(file)
+    if content.get("do_sample") is False:
+        return 0.0, 1.0
+    stated = {name: content[name] for name in ("temperature", "top_p") if content.get(name) is not None}
+    for name, value in stated.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value < math.inf or (name == "top_p" and not 0 < value <= 1):
+            raise CheckpointError(f"{file} has {name} {value!r}, which nothing can be sampled with", "correct it there")
+    return (float(stated.get("temperature", 1)), float(stated.get("top_p", 1))) if stated else None
 
 
 def pick_device(name: str) -> str:

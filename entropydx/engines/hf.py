@@ -1,7 +1,8 @@
 """The default engine: transformers models, exact full-vocabulary entropies reduced inside an own decode loop.
 
 Nothing of a checkpoint's `generation_config.json` changes what is drawn: temperature, top-k, penalties and lengths in
-it are ignored, and only its end-of-sequence ids are used, together with those of the config and the tokenizer.
+it are ignored, and only its end-of-sequence ids are used, together with those of the config and the tokenizer. What it
+asks for is told by `deployment`.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import contextlib
-import gc
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from entropydx.chat import Decoder as TextDecoder
-from entropydx.chat import Renderer, chat_template, template_sha
+from entropydx.chat import Renderer, chat_template, template_sha, tokenizer_sha
 from entropydx.checkpoint import fingerprint, resolve, weight_facts
+from entropydx.engines import _score
+from entropydx.engines._batches import Batches, free_cached_memory
 from entropydx.engines._decode import Decoder, Row, Work
 from entropydx.engines._load import (
+    asked_sampling,
     count_parameters,
     load_config,
     load_model,
@@ -35,23 +37,33 @@ from entropydx.engines._load import (
     place,
     vocabulary_rows,
 )
-from entropydx.engines._memory import auto_rows, bytes_per_row, is_out_of_memory
+from entropydx.engines._memory import auto_rows, bytes_per_row
+from entropydx.engines._offsets import Offsets
+from entropydx.engines._score import Scored, Scorer, Text
 from entropydx.errors import ConfigError, EngineError
 from entropydx.protocols import EngineOptions, Progress
-from entropydx.types import CheckpointInfo, Completion, Group, Prompt, Requires, SamplingParams
+from entropydx.types import (
+    CheckpointInfo,
+    Completion,
+    Group,
+    Passage,
+    Prompt,
+    Requires,
+    SamplingParams,
+    Score,
+    ScorePass,
+)
 
 TINY = 5_000_000
 """Parameters below which one thread is fastest on a CPU: handing work to a second costs more than it saves."""
-PREFILL_TOKENS = 16_384
-"""Most prompt positions, padding included, of one prefill: bounds its activations."""
 
 
 class HfEngine:
     """Draws completions with transformers, with exact entropies and log-probabilities of every token.
 
     Construction resolves and fingerprints the checkpoint and reads its config, tokenizer and weight headers; weights
-    are loaded by the first `generate`. The device auto is cuda, then mps, then cpu; the dtype auto is float32 on a
-    CPU and the checkpoint's own on cuda and mps (bfloat16 for quantised weights, which are dequantised).
+    are loaded by the first `generate` or `score`. The device auto is cuda, then mps, then cpu; the dtype auto is
+    float32 on a CPU and the checkpoint's own on cuda and mps (bfloat16 for quantised weights, which are dequantised).
 
     Each completion consumes its own stream of random numbers, keyed by (seed, prompt id, sample index), so tokens
     do not depend on batch size, order or resumption, up to floating point. Memory beyond the weights is the
@@ -74,7 +86,7 @@ class HfEngine:
         The device or dtype does not exist here.
     """
 
-    provides = Requires(n_samples=sys.maxsize, entropies=True, grades=True)
+    provides = Requires(n_samples=sys.maxsize, entropies=True, grades=True, scores=get_args(ScorePass))
     scoring = "in_loop"
 
     def __init__(self, ref: str, options: EngineOptions, progress: Progress) -> None:
@@ -97,10 +109,12 @@ class HfEngine:
             quantized=facts.quantized,
             chat_template_sha=template_sha(self._template),
             vocab_size=self._vocab_size,
+            tokenizer_sha=tokenizer_sha(self._tokenizer),
         )
         self._model: Any = None
-        self._rows_seen = 0
-        self._most_rows = sys.maxsize  # lowered for good when memory runs out
+        self._text = TextDecoder(self._tokenizer)
+        self._offsets = Offsets(self._tokenizer, self._text)
+        self._drawn, self._scored = Batches(progress), Batches(progress)
 
     @property
     def info(self) -> CheckpointInfo:
@@ -124,10 +138,34 @@ class HfEngine:
     @property
     def batch_rows(self) -> int:
         """Most rows decoded together so far; 0 before anything was drawn."""
-        return self._rows_seen
+        return self._drawn.seen
 
-    def generate(self, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[Group]:
+    @property
+    def deployment(self) -> tuple[float, float] | None:
+        """Temperature and top_p that `generation_config.json` itself states; None when it states neither.
+
+        `do_sample: false` is greedy, (0, 1). One that is not stated counts as 1. Whatever else the file may ask for
+        (top_k, min_p, typical_p, penalties, bans) is left out: the deployment is measured by these two alone. Weights
+        are not loaded.
+
+        Raises
+        ------
+        CheckpointError
+            The file is damaged, or one of the two is not a number in its range.
+        """
+        return asked_sampling(self._checkpoint)
+
+    def generate(self, prompts: Sequence[Prompt], params: SamplingParams, batch_rows: int = 0) -> Iterator[Group]:
         """Draw `params.n_samples` completions of every prompt; each group comes as soon as it is complete.
+
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+            With unique ids.
+        params : SamplingParams
+            How to draw.
+        batch_rows : int
+            Most rows decoded together; 0 takes the options' number.
 
         Raises
         ------
@@ -144,12 +182,50 @@ class HfEngine:
         samples = tuple(range(params.n_samples))
         work = [Work(p.id, renderer.token_ids(p), samples) for p in prompts]
         self._check_fit(work, params)
-        return self._groups(prompts, work, params)
+        return self._groups(prompts, work, params, batch_rows)
+
+    def score(
+        self,
+        passages: Sequence[Passage],
+        rank_stride: int = 0,
+        thinking: Literal["auto", "on", "off"] = "auto",
+    ) -> Iterator[Score]:
+        """Score given texts after their prompts, teacher-forced; each score comes as soon as its passage is through.
+
+        Log-probabilities and entropies are those that `generate` would have recorded had it drawn these tokens. A
+        passage without tokens gives empty arrays. A passage *ends before* the first position whose logits hold NaN or
+        +Inf, or whose token is impossible (log-probability -Inf): all arrays of its score, token ids too, are cut
+        there. NaN reaches back to the start of the chunk of positions that it arises in.
+
+        Parameters
+        ----------
+        passages : sequence of Passage
+            Token ids are taken as they are; a text is tokenised by itself, without special tokens. Prompts are rendered
+            as `generate` renders them, with their `prefill`.
+        rank_stride : int
+            s; above 0 the effective ranks of the final-norm hidden states of the first s, 2s, ... tokens are added,
+            of each at most the last 512 (arXiv:2509.23808).
+        thinking : {"auto", "on", "off"}
+            As in the `SamplingParams` that the texts were drawn with.
+
+        Raises
+        ------
+        ConfigError
+            `rank_stride` is negative, or `thinking` asks for a switch that the template lacks.
+        EngineError
+            A prompt cannot be rendered, a passage does not fit the model's context or has a token that the model has
+            not (all before anything is scored); or not even one row fits into memory.
+        """
+        if rank_stride < 0:
+            raise ConfigError("rank_stride must be 0 or more")
+        renderer = Renderer(self._tokenizer, thinking)
+        texts = [self._passage_text(i, passage, renderer) for i, passage in enumerate(passages)]
+        return self._scores(passages, texts, rank_stride)
 
     def close(self) -> None:
-        """Free the weights; a later `generate` loads them again."""
+        """Free the weights; a later `generate` or `score` loads them again."""
         self._model = None
-        _free_cached_memory()
+        free_cached_memory()
 
     def _check_fit(self, work: Sequence[Work], params: SamplingParams) -> None:
         context = getattr(self._config.get_text_config(), "max_position_embeddings", None)
@@ -161,11 +237,31 @@ class HfEngine:
                     f"ones it passes the model's context of {context}",
                     f"use --max-new-tokens {max(1, context - len(item.token_ids))} or less, or a shorter prompt",
                 )
-            if max(item.token_ids) >= self._vocab_size:
-                raise EngineError(
-                    f"prompt '{item.prompt_id}' has token {max(item.token_ids)}, and the model has {self._vocab_size}",
-                    "the tokenizer belongs to another model: copy the right one into the checkpoint",
-                )
+            self._check_ids(f"prompt '{item.prompt_id}'", max(item.token_ids))
+
+    def _check_ids(self, what: str, largest: int) -> None:
+        if largest >= self._vocab_size:
+            raise EngineError(
+                f"{what} has token {largest}, and the model has {self._vocab_size}",
+                "the tokenizer belongs to another model: copy the right one into the checkpoint",
+            )
+
+    def _passage_text(self, index: int, passage: Passage, renderer: Renderer) -> Text:
+        what = f"the text of '{passage.source_id}' after prompt '{passage.prompt.id}'"
+        if passage.token_ids is None and passage.text is None:
+            raise EngineError(f"{what} has neither token ids nor characters")
+        given = renderer.passage_ids(passage.text or "") if passage.token_ids is None else passage.token_ids
+        text = Text(index, tuple(renderer.token_ids(passage.prompt)), np.asarray(given, dtype=np.int32))
+        needed = text.width + len(text.token_ids)
+        context = getattr(self._config.get_text_config(), "max_position_embeddings", None)
+        if context and needed > context:
+            raise EngineError(
+                f"{what} has {len(text.token_ids)} tokens, and with the prompt's {text.width} it passes the model's "
+                f"context of {context}",
+                "score a shorter text, or leave the prompt out",
+            )
+        self._check_ids(what, max(*text.prompt_ids, *text.token_ids.tolist(), 0))
+        return text
 
     def _stop_ids(self) -> frozenset[int]:
         sources = (self._model.generation_config, self._config, self._config.get_text_config(), self._tokenizer)
@@ -175,23 +271,25 @@ class HfEngine:
             found.update([] if value is None else [value] if isinstance(value, int) else value)
         return frozenset(found)
 
-    def _groups(self, prompts: Sequence[Prompt], work: Sequence[Work], params: SamplingParams) -> Iterator[Group]:
+    def _groups(
+        self, prompts: Sequence[Prompt], work: Sequence[Work], params: SamplingParams, batch_rows: int
+    ) -> Iterator[Group]:
         if not prompts:
             return
         by_id = {p.id: (p, len(w.token_ids)) for p, w in zip(prompts, work, strict=True)}
         with self._threads():
             self._load()
             self._progress.start(f"sampling {self._info.ref}", len(prompts))
-            text, n_tokens, start = TextDecoder(self._tokenizer), 0, time.monotonic()
+            n_tokens, start = 0, time.monotonic()
             done: dict[str, list[Row]] = {p.id: [] for p in prompts}
-            for row in self._rows(work, params):
+            for row in self._rows(work, params, batch_rows):
                 done[row.prompt_id].append(row)
                 n_tokens += len(row.token_ids)
                 if len(done[row.prompt_id]) == params.n_samples:
                     prompt, n_prompt_tokens = by_id[row.prompt_id]
                     rows = sorted(done.pop(row.prompt_id), key=lambda r: r.sample)
                     self._progress.advance(1, f"{n_tokens / (time.monotonic() - start):.0f} tok/s")
-                    completions = tuple(_completion(r, text) for r in rows)
+                    completions = tuple(map(self._completion, rows))
                     yield Group(prompt=prompt, completions=completions, n_prompt_tokens=n_prompt_tokens)
 
     def _load(self) -> None:
@@ -209,42 +307,53 @@ class HfEngine:
         finally:
             torch.set_num_threads(before)
 
-    def _rows(self, work: Sequence[Work], params: SamplingParams) -> Iterator[Row]:
-        """Yield every row; a batch that runs out of memory is repeated, unfinished rows only, at half the size."""
+    def _rows(self, work: Sequence[Work], params: SamplingParams, batch_rows: int) -> Iterator[Row]:
         decoder = Decoder(self._model, self._stop_ids(), params)
-        queue = deque(sorted(work, key=lambda w: len(w.token_ids), reverse=True))
-        wanted = self._options.batch_rows or self._auto_rows(len(queue[0].token_ids) + params.max_new_tokens)
-        while queue:
-            limit = min(wanted, self._most_rows)
-            batch = _take(queue, limit)
-            n_rows = min(limit, sum(len(w.samples) for w in batch))
-            finished: set[tuple[str, int]] = set()
-            try:
-                for row in decoder.run(batch, limit):
-                    finished.add((row.prompt_id, row.sample))
-                    yield row
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            else:
-                self._rows_seen = max(self._rows_seen, n_rows)
-                continue
-            queue.extendleft(reversed(_outstanding(batch, finished)))
-            self._shrink(n_rows)
+        ordered = sorted(work, key=lambda w: w.width, reverse=True)
+        wanted = batch_rows or self._options.batch_rows or self._auto_rows(ordered[0].width + params.max_new_tokens)
+        return self._drawn.run(ordered, wanted, decoder.run)
 
     def _auto_rows(self, n_positions: int) -> int:
         row_bytes = bytes_per_row(self._config, self._vocab_size, n_positions, self._placement.dtype.itemsize)
         return auto_rows(self._model.device, row_bytes)
 
-    def _shrink(self, n_rows: int) -> None:
-        # Called after the except block has ended, because its traceback keeps the failed step's tensors alive.
-        _free_cached_memory()
-        if n_rows == 1:
-            raise EngineError(
-                "out of memory with a single row", "use fewer --max-new-tokens, --dtype bfloat16 or a larger device"
-            )
-        self._most_rows = n_rows // 2
-        self._progress.warn(f"out of memory with {n_rows} rows: going on with {self._most_rows}")
+    def _completion(self, row: Row) -> Completion:
+        token_ids = row.token_ids.tolist()
+        text = self._text(token_ids)
+        return Completion(
+            token_ids=row.token_ids,
+            logprobs=row.logprobs,
+            entropies=row.entropies,
+            text=text,
+            finish_reason=row.finish_reason,
+            offsets=self._offsets(token_ids, text),
+        )
+
+    def _scores(self, passages: Sequence[Passage], texts: Sequence[Text], stride: int) -> Iterator[Score]:
+        n_tokens, start = 0, time.monotonic()
+        full = [text for text in texts if len(text.token_ids)]
+        nothing, no_ranks = np.array([], dtype=np.float32), np.array([], dtype=np.float32) if stride else None
+        for text in texts:
+            if not len(text.token_ids):
+                yield _score_of(passages[text.index], text, Scored(text.index, nothing, nothing, no_ranks), stride)
+        if not full:
+            return
+        with self._threads():
+            self._load()
+            self._progress.start(f"scoring {self._info.ref}", len(full))
+            for scored in self._scored_texts(full, stride):
+                n_tokens += len(scored.logprobs)
+                self._progress.advance(1, f"{n_tokens / (time.monotonic() - start):.0f} tok/s")
+                yield _score_of(passages[scored.key], texts[scored.key], scored, stride)
+
+    def _scored_texts(self, texts: Sequence[Text], stride: int) -> Iterator[Scored]:
+        # Like lengths together, and next to each other those that share a prompt.
+        ordered = sorted(texts, key=lambda t: (len(t.token_ids), t.prompt_ids), reverse=True)
+        kind = self._model.device.type
+        wanted = self._options.batch_rows or self._auto_rows(max(t.width + len(t.token_ids) for t in texts))
+        wanted = min(wanted, _score.MAX_ROWS.get(kind, _score.MAX_ROWS["cpu"]))
+        scorer = Scorer(self._model, _score.chunk_length(kind, wanted, self._vocab_size), stride)
+        return self._scored.run(ordered, wanted, scorer.run)
 
 
 def _check_params(params: SamplingParams) -> None:
@@ -259,35 +368,17 @@ def _check_params(params: SamplingParams) -> None:
             raise ConfigError(message)
 
 
-def _take(queue: deque[Work], max_rows: int) -> list[Work]:
-    """Take prompts for one prefill: as many as fill the rows; one prompt with more samples than rows comes alone."""
-    batch = [queue.popleft()]
-    n_rows, width = len(batch[0].samples), len(batch[0].token_ids)
-    while queue and n_rows + len(queue[0].samples) <= max_rows and (len(batch) + 1) * width <= PREFILL_TOKENS:
-        batch.append(queue.popleft())
-        n_rows += len(batch[-1].samples)
-    return batch
-
-
-def _outstanding(batch: Sequence[Work], finished: set[tuple[str, int]]) -> list[Work]:
-    left = [replace(w, samples=tuple(s for s in w.samples if (w.prompt_id, s) not in finished)) for w in batch]
-    return [w for w in left if w.samples]
-
-
-def _completion(row: Row, text: TextDecoder) -> Completion:
-    return Completion(
-        token_ids=row.token_ids,
-        logprobs=row.logprobs,
-        entropies=row.entropies,
-        text=text(row.token_ids.tolist()),
-        finish_reason=row.finish_reason,
+def _score_of(passage: Passage, text: Text, scored: Scored, stride: int) -> Score:
+    return Score(
+        prompt_id=passage.prompt.id,
+        source_id=passage.source_id,
+        sample_index=passage.sample_index,
+        token_ids=text.token_ids[: len(scored.logprobs)],
+        logprobs=scored.logprobs,
+        entropies=scored.entropies,
+        effective_ranks=scored.effective_ranks,
+        rank_stride=stride,
     )
-
-
-def _free_cached_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 engine = HfEngine

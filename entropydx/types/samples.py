@@ -132,21 +132,20 @@ class Samples:
         """Return one row per sampled token: position, token id, log-probability and entropy, nats."""
         import pandas as pd  # noqa: PLC0415
 
-        parts = [
-            pd.DataFrame(
-                {
-                    "prompt_id": g.prompt.id,
-                    "sample_index": index,
-                    "position": np.arange(c.n_tokens),
-                    "token_id": c.token_ids,
-                    "logprob": c.logprobs,
-                    "entropy": c.entropies,
-                }
-            )
-            for g in self.groups
-            for index, c in enumerate(g.completions)
-        ]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        rows = [(g.prompt.id, i, c) for g in self.groups for i, c in enumerate(g.completions)]
+        lengths = [c.n_tokens for _, _, c in rows]
+        if not rows:
+            return pd.DataFrame()
+        return pd.DataFrame(
+            {
+                "prompt_id": np.repeat([prompt_id for prompt_id, _, _ in rows], lengths),
+                "sample_index": np.repeat([index for _, index, _ in rows], lengths),
+                "position": np.concatenate([np.arange(n) for n in lengths]),
+                "token_id": np.concatenate([c.token_ids for _, _, c in rows]),
+                "logprob": np.concatenate([c.logprobs for _, _, c in rows]),
+                "entropy": np.concatenate([c.entropies for _, _, c in rows]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

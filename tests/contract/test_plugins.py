@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from entropydx import plugins
+from entropydx import pipeline, plugins
+from entropydx.config import Settings, resolve
 from entropydx.errors import ConfigError, PluginNotFoundError
 from entropydx.types import FAILURES, AnyOf, Label, Measured, Missing, Remedy, Requires, Rule, Threshold
 from tests.unit.samples import completion, group, samples
@@ -86,9 +87,9 @@ def _thresholds(rule: Rule) -> list[Threshold]:
     return [t for c in conditions for t in (c.options if isinstance(c, AnyOf) else (c,))]
 
 
-def test_every_threshold_has_a_source_and_a_measurement_that_some_probe_makes() -> None:
-    pair = (_two_prompts(), _two_prompts())
-    made = {m.name for p in plugins.load_all("probe").values() for m in p.measure(*pair)}
+def test_every_threshold_has_a_source_and_a_measurement_that_some_probe_makes(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    flags = Settings(engine="synthetic", suite="tiny", prompts=24, baseline="synthetic:twin", run_dir=str(tmp_path))
+    made = {m.name for m in pipeline.diagnose(resolve("synthetic:healthy", flags)).measurements}
     for rule in plugins.load_all("rule").values():
         for threshold in _thresholds(rule):
             assert threshold.source, f"{rule.code} {threshold.measurement}"

@@ -1,8 +1,10 @@
 import hashlib
+import json
+from dataclasses import replace
 
 import pytest
 
-from entropydx.chat import Decoder, Renderer, chat_template, template_sha
+from entropydx.chat import Decoder, Renderer, chat_template, template_sha, tokenizer_sha
 from entropydx.errors import CheckpointError, ConfigError, EngineError
 from entropydx.types import Prompt
 from tests.unit.tiny_models import BOS, BOS_TEMPLATE, EOS, TEMPLATE, THINKING_TEMPLATE, byte_tokenizer
@@ -35,6 +37,27 @@ def test_a_plain_prompt_is_sent_as_it_is():
 
 def test_a_prompt_becomes_a_user_message_with_a_generation_prompt():
     assert Renderer(byte_tokenizer(template=TEMPLATE)).text(PLAIN) == "[user]2+2=[assistant]"
+
+
+@pytest.mark.parametrize(("template", "rendered"), [(None, "2+2="), (TEMPLATE, "[user]2+2=[assistant]")])
+def test_a_prefill_comes_last(template, rendered):
+    renderer = Renderer(byte_tokenizer(template=template, add_bos=True))
+    prompt = replace(PLAIN, prefill=" so A")
+    assert renderer.text(prompt) == rendered + " so A"
+    assert renderer.token_ids(prompt) == [BOS, *ids_of(rendered + " so A")]
+
+
+def test_a_passage_is_tokenised_without_special_tokens():
+    assert Renderer(byte_tokenizer(add_bos=True)).passage_ids("A4.") == ids_of("A4.")
+
+
+def test_tokenizer_sha_is_the_digest_of_the_sorted_vocabulary():
+    tokenizer = byte_tokenizer()
+    vocabulary = sorted(tokenizer.get_vocab().items())
+    assert tokenizer_sha(tokenizer) == hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()
+    assert tokenizer_sha(tokenizer) == tokenizer_sha(byte_tokenizer(template=TEMPLATE, add_bos=True))
+    tokenizer.add_tokens(["new"])
+    assert tokenizer_sha(tokenizer) != tokenizer_sha(byte_tokenizer())
 
 
 def test_messages_go_through_the_template():

@@ -1,5 +1,6 @@
 """The whole job on closed-form policies, and what resumption may not change."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,20 @@ import pytest
 from entropydx import pipeline, plugins
 from entropydx.config import RunConfig, Settings, resolve
 from entropydx.errors import CheckpointError, EngineCapabilityError, PluginNotFoundError, RunStoreError
+from entropydx.planning import resolve_suite
 from entropydx.protocols import Silent
 from entropydx.types import Group, Label, Prompt, Report, SamplingParams
 
 
+SPINE = "token_entropy,format_mode,sampling_spread"
+"""Enough for what is tested of the run itself, in a fraction of the time."""
+
+PASSES = "policy_gap,shortcutting,decoding,input_dependence"
+"""Some of every kind of condition and scored pass."""
+
+
 def _config(name: str, run_dir: Path, *, baseline: bool = True, **settings: object) -> RunConfig:
+    settings.setdefault("probes", SPINE)
     flags = Settings(
         engine="synthetic",
         baseline="synthetic:healthy" if baseline else None,
@@ -45,7 +55,7 @@ def _comparable(report: Report) -> Report:
     ],
 )
 def test_planted_truth_is_named(tmp_path: Path, name: str, label: Label, exit_code: int) -> None:
-    report = pipeline.diagnose(_config(name, tmp_path))
+    report = pipeline.diagnose(_config(name, tmp_path, probes=None))
     assert (report.diagnosis.label, report.exit_code) == (label, exit_code), report.diagnosis.summary
 
 
@@ -89,6 +99,12 @@ def test_a_failure_is_recommended_for_and_illustrated(tmp_path: Path) -> None:
     assert pipeline.diagnose(_config("healthy", tmp_path / "h")).recommendations == ()
 
 
+def whole_run_conditions(run: Path) -> int:
+    """Return how many prompts a finished run drew under its conditions."""
+    laid = json.loads((run / "run.json").read_text())["passes"]
+    return sum(len(at["prompts"]) for role in laid.values() for at in role["conditions"].values())
+
+
 class _InterruptedError(Exception):
     pass
 
@@ -96,14 +112,14 @@ class _InterruptedError(Exception):
 def test_an_interrupted_run_resumes_without_drawing_again_and_gives_the_same_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = pipeline.diagnose(_config("collapsed", tmp_path / "whole"))
+    whole = pipeline.diagnose(_config("collapsed", tmp_path / "whole", probes=PASSES))
     engine = plugins.load("engine", "synthetic")
     original = engine.generate
     drawn: list[str] = []
     limit = 20
 
-    def generate(self: object, prompts: Sequence[Prompt], params: SamplingParams) -> Iterator[Group]:
-        for group in original(self, prompts, params):
+    def generate(self: object, prompts: Sequence[Prompt], params: SamplingParams, rows: int = 0) -> Iterator[Group]:
+        for group in original(self, prompts, params, rows):
             if len(drawn) == limit:
                 raise _InterruptedError
             drawn.append(group.prompt.id)
@@ -111,10 +127,12 @@ def test_an_interrupted_run_resumes_without_drawing_again_and_gives_the_same_rep
 
     monkeypatch.setattr(engine, "generate", generate)
     with pytest.raises(_InterruptedError):
-        pipeline.diagnose(_config("collapsed", tmp_path / "part"))
+        pipeline.diagnose(_config("collapsed", tmp_path / "part", probes=PASSES))
     limit = 1000
-    resumed = pipeline.diagnose(_config("collapsed", tmp_path / "part"))
-    assert len(drawn) == 2 * whole.protocol.n_prompts, "every prompt once for the checkpoint, once for the baseline"
+    resumed = pipeline.diagnose(_config("collapsed", tmp_path / "part", probes=PASSES))
+    conditions = whole_run_conditions(tmp_path / "whole")
+    expected = 2 * whole.protocol.n_prompts + conditions
+    assert len(drawn) == expected, "every prompt once for the checkpoint, once for the baseline, once a condition"
     assert _comparable(resumed) == _comparable(whole)
 
 
@@ -142,7 +160,7 @@ def test_triage_of_an_unfinished_run_says_how_to_finish_it(tmp_path: Path) -> No
     config = _config("broken", tmp_path)
     pipeline.diagnose(config)
     manifest = tmp_path / "run.json"
-    manifest.write_text('{"store_version": 1, "key": {}}')
+    manifest.write_text('{"store_version": 2, "key": {}}')
     with pytest.raises(RunStoreError, match=r"was interrupted.*diagnose"):
         pipeline.retriage(tmp_path)
 
@@ -169,15 +187,15 @@ def test_an_engine_without_entropies_is_refused(tmp_path: Path, monkeypatch: pyt
 
 
 def test_suites_are_interleaved_and_a_prefix_of_more() -> None:
-    many = pipeline.resolve_suite("core", 0, 54, {})
-    few = pipeline.resolve_suite("core", 0, 20, {})
+    many = resolve_suite("core", 0, 54, {})
+    few = resolve_suite("core", 0, 20, {})
     assert many[:20] == few
     families = {p.family for p in many}
     assert len(families) >= 8
     assert {p.domain for p in many} == {"in", "out"}
     for difficulty in ("easy", "medium", "hard"):
         assert sum(p.difficulty == difficulty for p in many) == 18
-    two = pipeline.resolve_suite("arithmetic,sorting", 0, 10, {})
+    two = resolve_suite("arithmetic,sorting", 0, 10, {})
     assert len({p.family for p in two}) == 2
 
 
@@ -224,7 +242,7 @@ def test_triage_of_a_run_that_lost_samples_is_refused(tmp_path: Path) -> None:
     pipeline.diagnose(_config("noisy", tmp_path))
     file = tmp_path / "samples-baseline.jsonl"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(RunStoreError, match="lost the baseline's samples of 1 prompts"):
+    with pytest.raises(RunStoreError, match="lost the baseline samples of 1 prompts"):
         pipeline.retriage(tmp_path)
 
 
@@ -238,14 +256,14 @@ def test_a_manifest_of_another_version_is_one_clear_line(tmp_path: Path) -> None
 
 def test_a_suite_named_twice_gives_every_prompt_once() -> None:
     for name in ("arithmetic,arithmetic", "core,arithmetic"):
-        prompts = pipeline.resolve_suite(name, 0, 54, {})
+        prompts = resolve_suite(name, 0, 54, {})
         assert len({p.id for p in prompts}) == len(prompts) == 54
 
 
 def test_a_directory_does_not_hide_a_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "core").mkdir()
-    assert len(pipeline.resolve_suite("core", 0, 9, {})) == 9
+    assert len(resolve_suite("core", 0, 9, {})) == 9
 
 
 def test_more_samples_than_the_engine_draws_are_refused(tmp_path: Path) -> None:
