@@ -26,11 +26,23 @@ def _never_right(group: Group) -> bool:
     return not any(map(_is_right, group.completions))
 
 
+def _idle_guess(_: Group, completion: Completion) -> bool:
+    return completion.steps == () and not _is_right(completion)
+
+
+def _surely_wrong_outside(group: Group, completion: Completion) -> bool:
+    return group.prompt.domain == "out" and _never_right(group)
+
+
 PICKS: dict[str, Pick] = {
     "EDX101": lambda group, completion: _never_right(group),
     "EDX102": lambda group, completion: _never_right(group),
     "EDX201": lambda group, completion: _mixed(group),
     "EDX202": lambda group, completion: _mixed(group),
+    "EDX301": _idle_guess,
+    "EDX302": _idle_guess,
+    "EDX401": _surely_wrong_outside,
+    "EDX402": _surely_wrong_outside,
     "EDX901": lambda group, completion: completion.finish_reason == "length",
     "EDX902": lambda group, completion: completion.finish_reason == "stop" and completion.answer is None,
     "EDX903": lambda group, completion: completion.finish_reason == "non_finite",

@@ -46,6 +46,8 @@ def _comparable(report: Report) -> Report:
         ("healthy", Label.HEALTHY, 0),
         ("collapsed", Label.TRAINING_COLLAPSE, 1),
         ("noisy", Label.INFERENCE_VARIANCE, 1),
+        ("shortcut", Label.HARD_SAMPLE_SHORTCUTTING, 1),
+        ("overconfident", Label.TEACHER_OVERCONFIDENCE, 1),
         ("exploded", Label.ABNORMAL, 1),
         ("broken", Label.ABNORMAL, 1),
         ("empty", Label.ABNORMAL, 1),

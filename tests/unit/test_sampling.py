@@ -1,0 +1,149 @@
+"""Conditions and scored passes of a whole run: what is drawn, what is reused, what is skipped and why."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from entropydx import pipeline, plugins
+from entropydx.config import RunConfig, Settings, resolve
+from entropydx.errors import ConfigError, EngineError, PluginNotFoundError, SuiteError
+from entropydx.types import MeasurementRow, Report
+
+
+def _config(run_dir: Path, name: str = "healthy", **settings: object) -> RunConfig:
+    given = {"engine": "synthetic", "suite": "tiny", "prompts": 24, "run_dir": str(run_dir), **settings}
+    return resolve(f"synthetic:{name}", Settings(**given))  # type: ignore[arg-type]
+
+
+def _row(report: Report, name: str) -> MeasurementRow:
+    return next(m for m in report.measurements if m.name == name)
+
+
+def _passes(run: Path) -> dict[str, dict[str, dict[str, object]]]:
+    laid: dict[str, dict[str, dict[str, object]]] = json.loads((run / "run.json").read_text())["passes"]
+    return laid
+
+
+def test_every_condition_and_pass_of_the_default_set_is_drawn_and_named(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config(tmp_path, "noisy", baseline="synthetic:healthy"))
+    laid = _passes(tmp_path)
+    required = [p.requires for p in plugins.load_all("probe").values()]
+    conditions = {c.name for r in required for c in r.conditions}
+    scores = {name for r in required for name in r.scores}
+    assert set(laid["checkpoint"]["conditions"]) == conditions
+    assert set(laid["checkpoint"]["scores"]) == set(laid["baseline"]["scores"]) == scores
+    assert laid["checkpoint"]["skipped"] == {}
+    drawn_once = {c.name for r in required for c in r.conditions if c.baseline}
+    assert set(laid["baseline"]["conditions"]) == drawn_once
+    assert report.protocol.deploy_temperature == 0.6
+    assert report.cost.tokens_scored > 0
+    scored = sum(m.value is not None for m in report.measurements if m.name.startswith("policy_gap."))
+    assert scored > 5
+
+
+def test_chosen_probes_draw_only_what_they_need_and_the_instrument_stays(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config(tmp_path, probes="token_entropy"))
+    assert {m.name.partition(".")[0] for m in report.measurements} == {"token_entropy", "instrument"}
+    assert _passes(tmp_path)["checkpoint"]["conditions"] == {}
+    assert pipeline.retriage(tmp_path).measurements == report.measurements
+    with pytest.raises(PluginNotFoundError, match="did you mean 'confidence'"):
+        pipeline.diagnose(_config(tmp_path / "typo", probes="confidense"))
+
+
+def test_more_probes_in_the_same_run_directory_draw_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.diagnose(_config(tmp_path, probes="token_entropy"))
+    engine, seen = plugins.load("engine", "synthetic"), []
+    original = engine.generate
+
+    def generate(self: object, prompts: object, params: object, rows: int = 0) -> object:
+        seen.append(params)
+        return original(self, prompts, params, rows)
+
+    monkeypatch.setattr(engine, "generate", generate)
+    pipeline.diagnose(_config(tmp_path, probes="token_entropy,epistemic_markers"))
+    assert len(seen) == 1, "the guided draw alone"
+
+
+def test_another_deployment_is_another_draw(tmp_path: Path) -> None:
+    assert pipeline.diagnose(_config(tmp_path, probes="decoding")).protocol.deploy_temperature is None
+    reason = _row(pipeline.diagnose(_config(tmp_path, probes="decoding")), "decoding.spread_deployment").missing_reason
+    assert reason is not None
+    assert "--deploy-temperature" in reason
+    for temperature in (0.3, 0.7):
+        report = pipeline.diagnose(_config(tmp_path, probes="decoding", deploy_temperature=temperature))
+        assert (report.protocol.deploy_temperature, report.protocol.deploy_top_p) == (temperature, 1.0)
+        assert _row(report, "decoding.spread_deployment").value is not None
+    assert len(list(tmp_path.glob("samples-checkpoint-deployment-*.jsonl"))) == 2
+    same = pipeline.diagnose(_config(tmp_path, probes="decoding", deploy_temperature=1.0, deploy_top_p=1.0))
+    reason = _row(same, "decoding.spread_deployment").missing_reason
+    assert reason is not None
+    assert "is the one that the policy was measured with" in reason
+
+
+@pytest.mark.parametrize(("flag", "value"), [("deploy_temperature", -1.0), ("deploy_top_p", 0.0)])
+def test_a_deployment_out_of_range_is_refused(tmp_path: Path, flag: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=flag.replace("_", "-")):
+        _config(tmp_path, **{flag: value})
+
+
+def test_a_lexicon_of_the_user_replaces_the_ten_words(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("# a private notation\n;\n")
+    report = pipeline.diagnose(_config(tmp_path / "run", probes="epistemic_markers", lexicon=str(words)))
+    assert report.protocol.lexicon == (";",)
+    assert _row(report, "epistemic_markers.share_with_marker").value == 1.0
+    assert pipeline.retriage(tmp_path / "run").measurements == report.measurements
+    with pytest.raises(ConfigError, match=r"nothing\.txt"):
+        pipeline.diagnose(_config(tmp_path / "none", lexicon=str(tmp_path / "nothing.txt")))
+
+
+def test_a_baseline_is_copied_from_its_own_run_and_only_from_the_same_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes = "policy_gap,epistemic_markers"
+    pipeline.diagnose(_config(tmp_path / "base", "healthy", probes=probes))
+    fresh = pipeline.diagnose(_config(tmp_path / "fresh", "noisy", baseline="synthetic:healthy", probes=probes))
+    engine, drawn_by = plugins.load("engine", "synthetic"), []
+    original = engine.generate
+
+    def generate(self: object, prompts: object, params: object, rows: int = 0) -> object:
+        drawn_by.append(self.info.ref)  # type: ignore[attr-defined]
+        return original(self, prompts, params, rows)
+
+    monkeypatch.setattr(engine, "generate", generate)
+    config = _config(tmp_path / "copied", "noisy", baseline="synthetic:healthy", probes=probes)
+    copied = pipeline.diagnose(config, reuse=tmp_path / "base")
+    assert set(drawn_by) == {"synthetic:noisy"}
+    assert copied.measurements == fresh.measurements
+    drawn_by.clear()
+    other = _config(tmp_path / "other", "noisy", baseline="synthetic:healthy", probes=probes, seed=1)
+    pipeline.diagnose(other, reuse=tmp_path / "base")
+    assert set(drawn_by) == {"synthetic:noisy", "synthetic:healthy"}
+
+
+def test_a_prompt_that_does_not_fit_with_its_solution_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = plugins.load("engine", "synthetic")
+    original = engine.generate
+
+    def generate(self: object, prompts: list[object], params: object, rows: int = 0) -> object:
+        if any("!" in p.prompt for p in prompts):  # type: ignore[attr-defined]
+            raise EngineError("it does not fit")
+        return original(self, prompts, params, rows)
+
+    monkeypatch.setattr(engine, "generate", generate)
+    report = pipeline.diagnose(_config(tmp_path, probes="epistemic_markers"))
+    assert _row(report, "epistemic_markers.guided_accuracy").missing_reason == "it does not fit"
+    assert _passes(tmp_path)["checkpoint"]["skipped"] == {"guided": "it does not fit"}
+    assert pipeline.retriage(tmp_path).measurements == report.measurements
+
+
+def test_an_unknown_checker_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    suite = tmp_path / "s.jsonl"
+    suite.write_text('{"id": "1", "prompt": "?", "answer": "1", "checker": "arithmetik"}\n')
+    with pytest.raises(SuiteError, match="no checker named 'arithmetik'"):
+        pipeline.diagnose(_config(tmp_path / "run", suite=str(suite)))
