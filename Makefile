@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# A worker a core, up to four: each loads torch.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test test-all lint types format golden clean help
@@ -30,10 +32,10 @@ demo: $(VENV)/core  ## Install, and diagnose a small checkpoint whose policy has
 	$(BIN)/entropydx diagnose fixtures/organisms/tiny-collapse --baseline fixtures/organisms/tiny-base --exit-zero
 
 test: $(VENV)/dev  ## The tests, a few minutes on two cores.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" $(PARALLEL)
 
 test-all: $(VENV)/all  ## Also the slow ones: SmolLM2, training, long statistics; GPU tests where there is one.
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 lint: $(VENV)/dev  ## ruff.
 	$(BIN)/ruff check .
