@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from entropydx.protocols import Progress
     from entropydx.types import Report as Report
+    from entropydx.types import Trajectory as Trajectory
 
 __version__ = "0.1.0"
-__all__ = ["Report", "__version__", "diagnose", "load_report"]
+__all__ = ["Report", "Trajectory", "__version__", "diagnose", "load_report", "trajectory"]
 
 
 def diagnose(checkpoint: str | Path, *, progress: Progress | None = None, **settings: Any) -> Report:
@@ -48,6 +49,35 @@ def diagnose(checkpoint: str | Path, *, progress: Progress | None = None, **sett
     return pipeline.diagnose(config.resolve(str(checkpoint), config.settings(settings, "diagnose()")), progress)
 
 
+def trajectory(*checkpoints: str | Path, progress: Progress | None = None, **settings: Any) -> Trajectory:
+    """Diagnose a series of checkpoints of one run.
+
+    Parameters
+    ----------
+    *checkpoints : str or Path
+        Two or more in the order of training, or one directory that holds `checkpoint-N` or `global_step_N`.
+    progress : Progress, optional
+        Receives stages and remarks; silent when left out.
+    **settings
+        As for `diagnose`; the baseline is the first checkpoint unless one is named, and `run_dir` is the directory of
+        the series, whose finished checkpoints are not drawn again.
+
+    Returns
+    -------
+    Trajectory
+        Its `exit_code` is that of the last checkpoint's diagnosis.
+
+    Raises
+    ------
+    EntropydxError
+        The series could not be diagnosed; the message says what, where and how to mend it.
+    """
+    from entropydx import config, trajectories  # noqa: PLC0415
+
+    refs = [str(checkpoint) for checkpoint in checkpoints]
+    return trajectories.trace(refs, config.settings(settings, "trajectory()"), progress=progress)
+
+
 def load_report(path: str | Path) -> Report:
     """Read a report that `diagnose` wrote.
 
@@ -62,8 +92,8 @@ def load_report(path: str | Path) -> Report:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Report":
-        from entropydx.types import Report  # noqa: PLC0415 - numpy is imported when it is needed
+    if name in {"Report", "Trajectory"}:
+        from entropydx import types  # noqa: PLC0415 - numpy is imported when it is needed
 
-        return Report
+        return getattr(types, name)
     raise AttributeError(f"module 'entropydx' has no attribute '{name}'")

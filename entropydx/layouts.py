@@ -14,6 +14,9 @@ from entropydx.errors import CheckpointError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 """Suffixes of files whose reading may run code."""
+RUN_CHILDREN = (("checkpoint-*", "trainer output"), ("global_step*", "run"), ("step_*", "run"), ("step-*", "run"))
+"""What the checkpoints in a run directory are called, by TRL, by verl and OpenRLHF (`global_step10_hf`), by others."""
+STEP = re.compile(r"(?:checkpoint|global_step|step)[-_]?(\d+)(?:_hf)?")
 
 
 def _step(path: Path) -> int:
@@ -24,6 +27,23 @@ def _step(path: Path) -> int:
 def newest(path: Path, pattern: str) -> Path | None:
     """Return the child directory that matches a glob and has the highest step number, or None."""
     return max((p for p in path.glob(pattern) if p.is_dir()), key=_step, default=None)
+
+
+def training_step(path: Path) -> tuple[str, int] | None:
+    """Return the part of a path that names a training step, and the step; None when no part does.
+
+    The last such part counts: `run/global_step_40/actor/huggingface` is step 40.
+    """
+    for part in reversed(path.parts):
+        if found := STEP.fullmatch(part):
+            return part, int(found.group(1))
+    return None
+
+
+def checkpoints_in(path: Path) -> list[Path]:
+    """Return the checkpoint directories of a run directory, by step; nothing is said of whether they are complete."""
+    found = {p for pattern, _ in RUN_CHILDREN for p in path.glob(pattern) if p.is_dir() and STEP.fullmatch(p.name)}
+    return sorted(found, key=_step)
 
 
 def huggingface_subdirs(path: Path) -> Iterator[Path]:
@@ -79,7 +99,7 @@ def _distributed(path: Path) -> CheckpointError | None:
 
 def _children(path: Path) -> CheckpointError | None:
     """Recognise a run directory that only holds checkpoints."""
-    for pattern, trainer in (("checkpoint-*", "trainer output"), ("global_step*", "run"), ("step_*", "run")):
+    for pattern, trainer in RUN_CHILDREN:
         child = newest(path, pattern)
         if child is not None:
             return CheckpointError(

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from entropydx import __version__
-from entropydx.cli import diagnose, doctor, explain, listing, organisms, schema, triage
+from entropydx.cli import diagnose, doctor, explain, listing, organisms, schema, trajectory, triage
 
 EXIT_CODES = (
     "Exit codes: 0 healthy, 1 a failure was diagnosed (or abnormal), 2 could not run, 3 inconclusive, "
@@ -30,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("diagnose")(diagnose.command)
+app.command("trajectory")(trajectory.command)
 app.command("triage")(triage.command)
 app.command("explain")(explain.command)
 app.command("list")(listing.command)

@@ -2,9 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from entropydx.config import BUDGETS, Settings
+
+SIZES = "; ".join(
+    f"{name} {b.prompts} prompts x {b.samples} samples x {b.max_new_tokens} tokens" for name, b in BUDGETS.items()
+)
+
+# ── how a checkpoint is opened and sampled ────────────────────────────────────────────────────────
+
+BaseModel = Annotated[str | None, typer.Option(help="The model under a PEFT adapter.")]
+Suite = Annotated[
+    str | None,
+    typer.Option(help="Families or collections joined by commas (`entropydx list suite`), or a file or data set."),
+]
+Map = Annotated[
+    list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Where a suite's field is; repeatable.")
+]
+Engine = Annotated[str | None, typer.Option(help="See `entropydx list engine`.")]
+Budget = Annotated[
+    str | None, typer.Option(metavar="|".join(BUDGETS), help=f"{SIZES}. The next three flags override it.")
+]
+Prompts = Annotated[int | None, typer.Option(help="Number of prompts.")]
+Samples = Annotated[int | None, typer.Option(help="K, completions of each prompt.")]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Token limit of one completion.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Sampling temperature; the policy is measured at 1. 0 is greedy.")
+]
+TopP = Annotated[float | None, typer.Option(help="Nucleus sampling; 1 is off.")]
+Seed = Annotated[int | None, typer.Option(help="Of the suite's items and of the sampling noise.")]
+Thinking = Annotated[str | None, typer.Option(metavar="auto|on|off", help="The chat template's thinking switch.")]
+DeployTemperature = Annotated[
+    float | None, typer.Option(help="Temperature of deployment, where it is not in generation_config.json.")
+]
+DeployTopP = Annotated[float | None, typer.Option(help="top_p of deployment, likewise.")]
+Lexicon = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Epistemic markers, one a line, in place of the ten English ones.")
+]
+Probes = Annotated[
+    str | None, typer.Option(help="Names joined by commas (`entropydx list probe`); default: all of them.")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Dtype = Annotated[str | None, typer.Option(metavar="auto|float32|bfloat16|float16", help="Of the weights.")]
+BatchRows = Annotated[int | None, typer.Option(help="Most completions decoded together; 0 chooses.")]
+RunDir = Annotated[
+    str | None, typer.Option(help="Where samples are kept; the same command resumes. Default: entropydx-runs/...")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="A TOML file with the same keys; default: ./entropydx.toml or pyproject.toml.")
+]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Load .bin weights (tensors only).")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the Python code that a checkpoint brings.")
+]
+
+# ── what comes out ────────────────────────────────────────────────────────────────────────────────
 
 Json = Annotated[
     str | None, typer.Option("--json", metavar="PATH|-", help="Write the JSON report to a file, or to stdout with '-'.")
@@ -15,3 +73,24 @@ Format = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no terminal report.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every measurement.")]
 ExitZero = Annotated[bool, typer.Option("--exit-zero", help="Exit 0 whatever the verdict; 2 and 130 stay.")]
+
+
+def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a command's arguments that are settings, as `config.settings` takes them.
+
+    A switch that was not set is None: a project file may set it.
+    """
+    names = {f.name for f in fields(Settings)} & arguments.keys()
+    chosen = {name: None if arguments[name] is False else arguments[name] for name in names}
+    return {**chosen, "map": _mapping(arguments.get("map_"))}
+
+
+def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
+    from entropydx.errors import ConfigError
+
+    if not pairs:
+        return None
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise ConfigError(f"--map {pair} is not FIELD=COLUMN", "for example --map answer=solution")
+    return dict(pair.split("=", 1) for pair in pairs)

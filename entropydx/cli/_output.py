@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from entropydx import document, plugins
 from entropydx.errors import ConfigError
-from entropydx.types import Report
+from entropydx.types import Report, Trajectory
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+R = TypeVar("R", Report, Trajectory)
 ZEROED = (1, 3)
 """What `--exit-zero` turns into 0; 2 and 130 stay."""
 
@@ -24,31 +30,73 @@ def emit(report: Report, *, json: str | None, format: str, quiet: bool, exit_zer
     json : str, optional
         A path for the JSON document, or `-` for stdout in place of `format`.
     """
-    if exit_zero and report.exit_code in ZEROED:
-        report = dataclasses.replace(report, exit_code=0)
+    render = None if format == "terminal" else plugins.load("reporter", format).render
+    return _deliver(report, lambda r: _show(r, verbose), render, json=json, quiet=quiet, exit_zero=exit_zero)
+
+
+def emit_trajectory(
+    found: Trajectory, *, json: str | None, format: str, quiet: bool, exit_zero: bool, verbose: bool
+) -> int:
+    """Print and write the document of a series, and return the exit code; the options are those of `emit`."""
+    from entropydx.reporters._trajectory import TrajectoryReporter
+
+    reporter = TrajectoryReporter(verbose=verbose)
+    render = document.to_json if format == "json" else None
+    return _deliver(
+        found,
+        lambda t: reporter.render_to(_stdout(), t),
+        render,
+        json=json,
+        quiet=quiet,
+        exit_zero=exit_zero,
+    )
+
+
+def _deliver(
+    record: R,
+    show: Callable[[R], None],
+    render: Callable[[R], str] | None,
+    *,
+    json: str | None,
+    quiet: bool,
+    exit_zero: bool,
+) -> int:
+    """Write the JSON document, give stdout what was asked for, and return the exit code.
+
+    Parameters
+    ----------
+    render : callable, optional
+        Gives another document for stdout; None is the page for a person, which `quiet` leaves out.
+    """
+    if exit_zero and record.exit_code in ZEROED:
+        record = dataclasses.replace(record, exit_code=0)
     if json is not None and json != "-":
-        _write(Path(json), document.to_json(report))
+        _write(Path(json), document.to_json(record))
     if json == "-":
-        typer.echo(document.to_json(report), nl=False)
-    elif format == "terminal":
-        if not quiet:
-            _show(report, verbose)
-    else:
-        typer.echo(plugins.load("reporter", format).render(report), nl=False)
-    return report.exit_code
+        typer.echo(document.to_json(record), nl=False)
+    elif render is not None:
+        typer.echo(render(record), nl=False)
+    elif not quiet:
+        show(record)
+    return record.exit_code
 
 
 def _show(report: Report, verbose: bool) -> None:
-    from rich.console import Console
-
     from entropydx.reporters import terminal
+
+    terminal.TerminalReporter(verbose=verbose).render_to(_stdout(), report)
+
+
+def _stdout() -> Console:
+    """Return a console on stdout whose broken pipe is an error like any other."""
+    from rich.console import Console
 
     class Stdout(Console):
         def on_broken_pipe(self) -> None:
             # rich would exit 1, which here means that a failure was diagnosed.
             raise BrokenPipeError
 
-    terminal.TerminalReporter(verbose=verbose).render_to(Stdout(file=sys.stdout), report)
+    return Stdout(file=sys.stdout)
 
 
 def _write(path: Path, text: str) -> None:

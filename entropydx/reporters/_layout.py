@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -14,8 +15,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-ASCII = str.maketrans("░─━●│◇■□·×…Δ→–—‘’“”↵╭╮╰╯²", ":-=o|^#.-x~d>--''\"\"/++++2")
+ASCII = str.maketrans("░─━●│◇■□·×…Δ→–—‘’“”↵╭╮╰╯²▁▂▃▄▅▆▇█", ":-=o|^#.-x~d>--''\"\"/++++2_.:-=+*#")
 """One cell to one cell, so that the layout stays; whatever else is not ASCII becomes `?`."""
+
+MAX_WIDTH = 140
+"""Cells; a wider terminal is not filled."""
+MIN_WIDTH = 60
+Parts = Callable[[int], Iterable[RenderableType]]
+"""Gives a page of some width, from top to bottom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,36 @@ class Page:
             return segment
         plain = (c if c.isascii() else "?" * cell_len(c) for c in segment.text.translate(ASCII))
         return Segment("".join(plain), segment.style)
+
+
+def page_text(parts: Parts, width: int, *, color: bool, ascii: bool) -> str:
+    """Return a page as text; the environment (NO_COLOR, COLUMNS, the locale) does not change it."""
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=color,
+        force_jupyter=False,
+        color_system="256" if color else None,
+        no_color=not color,
+        legacy_windows=False,
+    )
+    _print(console, parts, width, ascii)
+    return file.getvalue()
+
+
+def print_page(parts: Parts, console: Console, width: int, *, ascii: bool) -> None:
+    """Print a page: in colour on a terminal unless NO_COLOR is set, in ASCII where the encoding is not UTF-8.
+
+    A pipe gets `width` cells, whatever the terminal that the command was typed in.
+    """
+    chosen = console.width if console.is_terminal else width
+    ascii_only = ascii or not console.encoding.lower().replace("-", "").startswith("utf")
+    _print(console, parts, max(MIN_WIDTH, min(chosen, MAX_WIDTH)), ascii_only)
+
+
+def _print(console: Console, parts: Parts, width: int, ascii: bool) -> None:
+    console.print(Page(Group(*parts(width)), width, ascii), end="", width=width, crop=False)
 
 
 def _stripped(line: Iterable[Segment]) -> list[Segment]:

@@ -24,10 +24,14 @@ _STATUS: dict[Presence, tuple[str, str]] = {
 NO_CLASSIFIER = "no classifier"
 
 
+def colour(label: Label) -> str:
+    """Return the colour of a label; a failure is red."""
+    return _COLOUR.get(label, "red")
+
+
 def headline(report: Report, width: int) -> Panel:
     """Return the verdict: label, confidence, severity, runner-up, and the summary."""
     diagnosis = report.diagnosis
-    colour = _COLOUR.get(diagnosis.label, "red")
     name = words(diagnosis.label).upper()
     facts = [name, f"confidence {diagnosis.confidence}"]
     own = diagnosis.failures.get(diagnosis.label)
@@ -36,8 +40,8 @@ def headline(report: Report, width: int) -> Panel:
     if diagnosis.runner_up:
         facts.append(f"runner-up {words(diagnosis.runner_up)}")
     title = flow(facts, width - 4, indent=0, style="")
-    title.stylize(f"bold {colour}", 0, len(name))
-    return Panel(Text.assemble(title, "\n", diagnosis.summary), border_style=colour, padding=(0, 1))
+    title.stylize(f"bold {colour(diagnosis.label)}", 0, len(name))
+    return Panel(Text.assemble(title, "\n", diagnosis.summary), border_style=colour(diagnosis.label), padding=(0, 1))
 
 
 def subject(report: Report, width: int) -> Text:
@@ -148,5 +152,5 @@ def closing(report: Report, width: int) -> Group:
         f"{report.tool.name} {report.tool.version}",
     ]
     label = report.diagnosis.label
-    code = Text(f"  {exit_meaning(report.exit_code, label)}", style=f"bold {_COLOUR.get(label, 'red')}")
+    code = Text(f"  {exit_meaning(report.exit_code, label)}", style=f"bold {colour(label)}")
     return section("Cost", flow(pieces, width), code)

@@ -6,24 +6,19 @@ through a pipe. Every number has its interval or says why not.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 
 from entropydx.protocols import Reporter
 from entropydx.reporters._evidence import evidence_sections
-from entropydx.reporters._layout import Page
+from entropydx.reporters._layout import Parts, page_text, print_page
 from entropydx.reporters._measurements import measurement_sections
 from entropydx.reporters._remedies import remedy_sections
 from entropydx.reporters._verdict import closing, failures, headline, samples, settling, subject
 from entropydx.reporters._words import visible
 from entropydx.types import Report
-
-MAX_WIDTH = 140
-"""Cells; a wider terminal is not filled."""
-MIN_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,31 +39,18 @@ class TerminalReporter:
 
     def render(self, report: Report) -> str:
         """Return the page as text; the environment (NO_COLOR, COLUMNS, the locale) does not change it."""
-        file = io.StringIO()
-        console = Console(
-            file=file,
-            width=self.width,
-            force_terminal=self.color,
-            force_jupyter=False,
-            color_system="256" if self.color else None,
-            no_color=not self.color,
-            legacy_windows=False,
-        )
-        self._print(console, report, self.width, self.ascii)
-        return file.getvalue()
+        return page_text(self._page(report), self.width, color=self.color, ascii=self.ascii)
 
     def render_to(self, console: Console, report: Report) -> None:
         """Print the page: in colour on a terminal unless NO_COLOR is set, in ASCII where the encoding is not UTF-8.
 
         A pipe gets `self.width` cells, whatever the terminal that the command was typed in.
         """
-        width = console.width if console.is_terminal else self.width
-        ascii_only = self.ascii or not console.encoding.lower().replace("-", "").startswith("utf")
-        self._print(console, report, max(MIN_WIDTH, min(width, MAX_WIDTH)), ascii_only)
+        print_page(self._page(report), console, self.width, ascii=self.ascii)
 
-    def _print(self, console: Console, report: Report, width: int, ascii_only: bool) -> None:
-        page = Page(Group(*self._parts(visible(report), width)), width, ascii_only)
-        console.print(page, end="", width=width, crop=False)
+    def _page(self, report: Report) -> Parts:
+        shown = visible(report)
+        return lambda width: self._parts(shown, width)
 
     def _parts(self, report: Report, width: int) -> Iterator[RenderableType]:
         """Yield the page from top to bottom."""

@@ -79,7 +79,7 @@ class LawFit:
     """b - a: the pass@1 at which all entropy is spent; on these prompts."""
     ceiling_ci: Interval | None = None
     headroom: float | None = None
-    """Ceiling less the pass@1 of the last point."""
+    """a (e^H - 1) at the last point: the ceiling less the pass@1 that the law gives it."""
     headroom_ci: Interval | None = None
     r_squared: float | None = None
     residual_sd: float | None = None
@@ -126,7 +126,7 @@ class Onset:
     change: ChangePoint
     """Of the column that shows this failure best."""
     first_diagnosed: str | None
-    """The checkpoint from which on every label is the failure's; None when no label is."""
+    """The first checkpoint with the failure's label, after which none has any other verdict; None when none has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,8 @@ class Movement:
     column: str
     direction: Literal["fell", "rose"]
     name: str
-    """The first checkpoint whose interval excludes no change, as do those of all later ones, on the same side."""
+    """The first checkpoint whose change is surely on the side where the series ends and at least a fifth of the final
+    one, as are all later ones."""
     x: float
     lead: float | None
     """x of `outcome` less `x`: positive when this column moved first; None when no outcome fell."""
@@ -153,6 +154,8 @@ class Trajectory:
     created_at: str
     exit_code: int
     """Of the last checkpoint's diagnosis."""
+    summary: str
+    """When it began, what moved first, and where to go back, in sentences."""
     axis: Axis
     """What x is."""
     baseline: CheckpointInfo

@@ -1,4 +1,4 @@
-"""The shipped organisms, whose causes are known: five seeds each, the same label every time, in the quick budget."""
+"""The shipped organisms, whose causes are known: five seeds each, the same label every time, in their own budget."""
 
 import json
 import os
@@ -15,35 +15,46 @@ from entropydx.types import Label
 ROOT = Path(__file__).parents[2]
 ORGANISMS = ROOT / "fixtures" / "organisms"
 TRUTH = {
-    "tiny-base": (Label.HEALTHY, 0),
-    "tiny-healthy": (Label.HEALTHY, 0),
-    "tiny-concise": (Label.HEALTHY, 0),
-    "tiny-collapse": (Label.TRAINING_COLLAPSE, 1),
-    "tiny-variance": (Label.INFERENCE_VARIANCE, 1),
+    "tiny-base": ("tiny-base", Label.HEALTHY),
+    "tiny-healthy": ("tiny-base", Label.HEALTHY),
+    "tiny-concise": ("tiny-base", Label.HEALTHY),
+    "tiny-collapse": ("tiny-base", Label.TRAINING_COLLAPSE),
+    "tiny-variance": ("tiny-base", Label.INFERENCE_VARIANCE),
+    "tiny-shortcut": ("tiny-base", Label.HARD_SAMPLE_SHORTCUTTING),
+    "tiny-thinker": ("tiny-thinker", Label.HEALTHY),
+    "tiny-selftaught": ("tiny-thinker", Label.HEALTHY),
+    "tiny-teacher": ("tiny-thinker", Label.TEACHER_OVERCONFIDENCE),
 }
+"""Organism to the baseline that it was grown from, and what it is."""
+NEEDS_A_BASELINE = {Label.TRAINING_COLLAPSE, Label.HARD_SAMPLE_SHORTCUTTING, Label.TEACHER_OVERCONFIDENCE}
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4))]
 
 
-SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))]
+def _exit_code(label: Label) -> int:
+    return 0 if label == Label.HEALTHY else 1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", TRUTH)
 def test_five_seeds_five_times_the_truth(tmp_path: Path, name: str, seed: int) -> None:
-    flags = Settings(baseline=str(ORGANISMS / "tiny-base"), seed=seed, run_dir=str(tmp_path))
+    baseline, label = TRUTH[name]
+    flags = Settings(baseline=str(ORGANISMS / baseline), seed=seed, run_dir=str(tmp_path))
     report = pipeline.diagnose(resolve(str(ORGANISMS / name), flags))
-    assert (report.diagnosis.label, report.exit_code) == TRUTH[name], report.diagnosis.summary
+    assert (report.diagnosis.label, report.exit_code) == (label, _exit_code(label)), report.diagnosis.summary
     assert report.protocol.suite == "tiny"
     assert report.protocol.suite_source == "checkpoint"
     assert report.protocol.scoring == "in_loop"
+    present = {f for f, a in report.diagnosis.failures.items() if a.status == "present"}
+    assert present == ({str(label)} if label != Label.HEALTHY else set()), "no second failure was planted"
 
 
-@pytest.mark.parametrize("name", TRUTH)
+@pytest.mark.parametrize("name", ["tiny-healthy", "tiny-shortcut"])
 def test_exit_codes_with_and_without_exit_zero(tmp_path: Path, name: str) -> None:
-    label, code = TRUTH[name]
+    baseline, label = TRUTH[name]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    for flags, expected in (([], code), (["--exit-zero"], 0)):
+    for flags, expected in (([], _exit_code(label)), (["--exit-zero"], 0)):
         call = [sys.executable, "-m", "entropydx", "diagnose", str(ORGANISMS / name), "--json", "-", *flags]
-        call += ["--baseline", str(ORGANISMS / "tiny-base"), "--run-dir", str(tmp_path)]
+        call += ["--baseline", str(ORGANISMS / baseline), "--run-dir", str(tmp_path)]
         result = subprocess.run(call, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
         assert result.returncode == expected, result.stderr
         report = json.loads(result.stdout)
@@ -51,10 +62,15 @@ def test_exit_codes_with_and_without_exit_zero(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", TRUTH)
-def test_without_a_baseline_nothing_is_accused_of_collapse_and_the_report_says_why(tmp_path: Path, name: str) -> None:
+def test_without_a_baseline_only_variance_is_named_and_the_report_says_why(tmp_path: Path, name: str) -> None:
     report = pipeline.diagnose(resolve(str(ORGANISMS / name), Settings(run_dir=str(tmp_path))))
-    assert report.diagnosis.label != Label.TRAINING_COLLAPSE
-    assert report.diagnosis.failures["training_collapse"].status == "undetermined"
+    label = TRUTH[name][1]
+    for failure in NEEDS_A_BASELINE:
+        assert report.diagnosis.failures[failure].status == "undetermined"
     assert any("--baseline" in advice for advice in report.diagnosis.would_settle_it)
-    if TRUTH[name][0] == Label.HEALTHY:
+    if label == Label.HEALTHY:
         assert report.exit_code in {0, 3}, "no false alarm"
+    elif label == Label.INFERENCE_VARIANCE:
+        assert report.diagnosis.label == label
+    else:
+        assert report.diagnosis.label != Label.HEALTHY, "an extreme case is suspected"

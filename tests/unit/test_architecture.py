@@ -12,6 +12,8 @@ LAYERS = [
     {"protocols"},
     {
         "stats",
+        "calibration",
+        "lexicon",
         "logits",
         "rational",
         "answer_patterns",
@@ -24,8 +26,10 @@ LAYERS = [
     {"layouts", "checkpoint", "chat", "runtime", "document"},
     {"engines", "suites", "suite_file", "probes", "rules", "remedies", "reporters", "checkers"},
     {"plugins", "config"},
-    {"findings", "examples", "provenance", "triage"},
+    {"passes", "planning"},
+    {"findings", "examples", "provenance", "triage", "sampling", "series", "timeline"},
     {"pipeline"},
+    {"trajectories"},
     {"organisms"},
     {"cli", "__main__"},
 ]

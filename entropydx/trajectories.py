@@ -1,0 +1,308 @@
+"""A series of checkpoints of one run: each is diagnosed under one protocol, and the series says when and in what order.
+
+    line_up -> diagnose each, cached -> assemble: law, change points, order of events -> Trajectory
+
+Every checkpoint is drawn with the same noise and compared with the same baseline, and has a run directory of its own
+below the series' directory: a second call, or one with more checkpoints, draws only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from entropydx import __version__, checkpoint, document, pipeline, timeline
+from entropydx.config import RunConfig, Settings, resolve
+from entropydx.errors import CheckpointError, ConfigError, RunStoreError
+from entropydx.layouts import checkpoints_in, training_step
+from entropydx.protocols import EngineOptions, Progress, Silent
+from entropydx.provenance import RUNS
+from entropydx.triage import SUSPECTED
+from entropydx.types import (
+    FAILURES,
+    TRAJECTORY_VERSION,
+    Axis,
+    Label,
+    MeasurementRow,
+    Report,
+    Tool,
+    Trajectory,
+    TrajectoryPoint,
+)
+
+DOCUMENT = "trajectory.json"
+MIN_CHECKPOINTS = 2
+PER_RUN = (
+    "The entropy law is of one run, one model and one set of training prompts, and not universal by its own authors "
+    "(arXiv:2505.22617): a and b say nothing about another run, and here R and H are of this suite's prompts."
+)
+"""What must stand beside every fit."""
+NOT_KEYED = {"checkpoint", "baseline", "run_dir", "device", "batch_rows", "suite_source", "budget"}
+"""Settings that do not make another series."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """One checkpoint of a series, before it is diagnosed."""
+
+    ref: str
+    name: str
+    """Unique in the series, and fit for a directory."""
+    step: int | None
+
+
+class Titled:
+    """A `Progress` that says which checkpoint it is about."""
+
+    def __init__(self, inner: Progress, title: str) -> None:
+        self._inner, self._title = inner, title
+
+    def start(self, stage: str, total: int | None) -> None:
+        """Begin a stage of this checkpoint."""
+        self._inner.start(f"{self._title}: {stage}", total)
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Pass it on."""
+        self._inner.advance(n, note)
+
+    def warn(self, message: str) -> None:
+        """Pass it on with the checkpoint's name."""
+        self._inner.warn(f"{self._title}: {message}")
+
+
+# ── which checkpoints ─────────────────────────────────────────────────────────────────────────────
+
+
+def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> list[Stop]:
+    """Return the checkpoints of a series, in the order of training.
+
+    Parameters
+    ----------
+    refs : sequence of str
+        Checkpoints, or one run directory whose children are checkpoints (TRL `checkpoint-N`, verl `global_step_N`,
+        OpenRLHF `global_stepN_hf`); incomplete children are left out with a remark. Checkpoints are sorted by step when
+        every name carries one and no two agree, and stay as given otherwise.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two checkpoints, or one that is named twice.
+    CheckpointError
+        A run directory in which nothing can be loaded; the message is that of its newest checkpoint.
+    """
+    inside = checkpoints_in(Path(refs[0])) if len(refs) == 1 and Path(refs[0]).is_dir() else []
+    found = [str(p) for p in _complete(inside, options, progress)] if inside else list(refs)
+    repeated = [ref for ref, n in Counter(found).items() if n > 1]
+    if repeated:
+        raise ConfigError(f"{repeated[0]} is given twice", "name every checkpoint once")
+    if len(found) < MIN_CHECKPOINTS:
+        raise ConfigError(
+            f"a series needs at least {MIN_CHECKPOINTS} checkpoints, and {refs[0]} gives {len(found)}",
+            "name several checkpoints in the order of training, or a run directory that holds checkpoint-N",
+        )
+    steps = [training_step(Path(ref)) for ref in found]
+    stops = [Stop(ref=ref, name=n, step=s and s[1]) for ref, n, s in zip(found, _names(found), steps, strict=True)]
+    known = [s.step for s in stops if s.step is not None]
+    if len(set(known)) == len(stops):
+        return sorted(stops, key=lambda s: s.step or 0)
+    return [replace(s, step=None) for s in stops]
+
+
+def _complete(children: Sequence[Path], options: EngineOptions, progress: Progress) -> list[Path]:
+    """Return the children that can be loaded, and say which are left out and why."""
+    kept: list[Path] = []
+    problem: CheckpointError | None = None
+    for child in children:
+        try:
+            checkpoint.resolve(str(child), options)
+        except CheckpointError as error:
+            progress.warn(f"{child.name} is left out: {error}")
+            problem = error
+        else:
+            kept.append(child)
+    if not kept and problem is not None:
+        raise problem
+    return kept
+
+
+def _names(refs: Sequence[str]) -> list[str]:
+    """Return a short unique name for each: the part that carries the step, else the last one, else more of the path."""
+    steps = [training_step(Path(ref)) for ref in refs]
+    short = [step[0] if step else Path(ref).name or ref for ref, step in zip(refs, steps, strict=True)]
+    counts = Counter(short)
+    chosen = [name if counts[name] == 1 else ref.strip("/") for name, ref in zip(short, refs, strict=True)]
+    return [re.sub(r"[^\w.-]+", "-", name) for name in chosen]
+
+
+# ── the main job ──────────────────────────────────────────────────────────────────────────────────
+
+
+def trace(
+    refs: Sequence[str], flags: Settings, project: Settings | None = None, progress: Progress | None = None
+) -> Trajectory:
+    """Diagnose every checkpoint of a series against one baseline, and return what the series says.
+
+    The document is also written to the series' directory, as `trajectory.json`.
+
+    Parameters
+    ----------
+    refs : sequence of str
+        As in `line_up`.
+    flags : Settings
+        As for a single diagnosis; the baseline is the first checkpoint unless one is named, and `run_dir` is the
+        directory of the series.
+
+    Raises
+    ------
+    EntropydxError
+        Anything that kept a diagnosis from happening; nothing that was drawn is lost.
+    """
+    progress = progress or Silent()
+    if not refs:
+        raise ConfigError("no checkpoint was named", "name several checkpoints, or a run directory")
+    asked = resolve(refs[0], flags, project)
+    options = EngineOptions(
+        base_model=asked.base_model, allow_pickle=asked.allow_pickle, trust_remote_code=asked.trust_remote_code
+    )
+    stops = line_up(refs, options, progress)
+    config = resolve(stops[0].ref, flags, project)
+    config = replace(config, baseline=config.baseline or stops[0].ref)
+    root = Path(config.run_dir) if config.run_dir else RUNS / f"series-{_digest(config, stops[0])}"
+    reports = _diagnose(stops, config, root, progress)
+    found = assemble(stops, reports, root)
+    _write(root / DOCUMENT, document.to_json(found))
+    return found
+
+
+def _digest(config: RunConfig, first: Stop) -> str:
+    """Return a name for the series that more checkpoints of it do not change."""
+    home = str(Path(first.ref).resolve().parent)
+    settings = {key: value for key, value in asdict(config).items() if key not in NOT_KEYED}
+    text = json.dumps([home, config.baseline, settings], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _diagnose(stops: Sequence[Stop], config: RunConfig, root: Path, progress: Progress) -> list[Report]:
+    """Diagnose the baseline against itself, then every other checkpoint with the baseline's samples copied."""
+    assert config.baseline is not None
+    outside = config.baseline not in {s.ref for s in stops}
+    first = Stop(ref=config.baseline, name="baseline", step=None) if outside else None
+    reports: dict[str, Report] = {}
+    reuse: Path | None = None
+    ordered = sorted(stops, key=lambda s: s.ref != config.baseline)
+    for number, stop in enumerate([*([first] if first else []), *ordered], start=0 if first else 1):
+        title = f"{stop.name}, {number} of {len(stops)}" if number else stop.name
+        here = replace(config, checkpoint=stop.ref, run_dir=str(root / stop.name))
+        reports[stop.ref] = pipeline.diagnose(here, Titled(progress, title), reuse)
+        reuse = reuse or root / stop.name
+    return [reports[s.ref] for s in stops]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunStoreError(f"cannot write {path}: {error.strerror}", "make room, and run the same command") from error
+
+
+# ── what the series says ──────────────────────────────────────────────────────────────────────────
+
+
+def assemble(stops: Sequence[Stop], reports: Sequence[Report], root: Path) -> Trajectory:
+    """Return the trajectory of checkpoints that are diagnosed, in their order. Pure.
+
+    Raises
+    ------
+    RunStoreError
+        The reports are not comparable: another suite, other samples or another baseline.
+    """
+    _check_comparable(stops, reports)
+    first, last = reports[0], reports[-1]
+    assert first.baseline is not None
+    points = tuple(_point(s, r, root) for s, r in zip(stops, reports, strict=True))
+    stepped = all(s.step is not None for s in stops)
+    line = timeline.Timeline(
+        points=points,
+        x=tuple(float(i if s.step is None else s.step) for i, s in enumerate(stops)),
+        ci_level=first.protocol.ci_level,
+    )
+    changes = timeline.changes(line)
+    began, note = timeline.onset(line, changes, _suspected(last))
+    moved = timeline.movements(line)
+    is_first = first.baseline.fingerprint == first.checkpoint.fingerprint
+    axis: Axis = "step" if stepped else "checkpoint"
+    back = timeline.go_back_to(points, began, baseline_is_first=is_first)
+    return Trajectory(
+        schema_version=TRAJECTORY_VERSION,
+        tool=Tool(name="entropydx", version=__version__),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        exit_code=last.exit_code,
+        summary=timeline.summary(line, axis, began, note, moved, back),
+        axis=axis,
+        baseline=first.baseline,
+        baseline_is_first=is_first,
+        protocol=first.protocol,
+        points=points,
+        law=timeline.law(line),
+        changes=changes,
+        onset=began,
+        onset_note=note,
+        movements=moved,
+        precursors=timeline.precursors(moved),
+        last_healthy=timeline.last_healthy(points),
+        go_back_to=back,
+        notes=_notes(stepped=stepped, baseline_is_first=is_first),
+    )
+
+
+def _check_comparable(stops: Sequence[Stop], reports: Sequence[Report]) -> None:
+    def key(report: Report) -> tuple[object, ...]:
+        p = report.protocol
+        drawn = (p.suite_sha, p.n_prompts, p.n_samples, p.temperature, p.top_p, p.max_new_tokens, p.seed, p.thinking)
+        return (*drawn, report.baseline and report.baseline.fingerprint)
+
+    for stop, report in zip(stops, reports, strict=True):
+        if report.baseline is None or key(report) != key(reports[0]):
+            raise RunStoreError(
+                f"{stop.name} was not measured like {stops[0].name}", "diagnose the series again, in one directory"
+            )
+
+
+def _point(stop: Stop, report: Report, root: Path) -> TrajectoryPoint:
+    rows = {row.name: row for row in report.measurements}
+    absent = "the report has no such measurement"
+    return TrajectoryPoint(
+        name=stop.name,
+        ref=stop.ref,
+        step=stop.step,
+        fingerprint=report.checkpoint.fingerprint,
+        run_dir=str(root / stop.name),
+        label=report.diagnosis.label,
+        confidence=report.diagnosis.confidence,
+        exit_code=report.exit_code,
+        columns=tuple(rows.get(name, MeasurementRow(name=name, missing_reason=absent)) for name in timeline.SCALES),
+    )
+
+
+def _suspected(report: Report) -> Label | None:
+    """Return the failure that a diagnosis suspects, when there is one."""
+    standing = report.diagnosis.failures
+    return next((f for f in FAILURES if standing[f].reason.startswith(SUSPECTED)), None)
+
+
+def _notes(*, stepped: bool, baseline_is_first: bool) -> tuple[str, ...]:
+    found = [PER_RUN]
+    if not stepped:
+        found.append(
+            "Not every name carries a training step of its own: the axis counts checkpoints in the order given, "
+            "and that they are of one run is taken on trust."
+        )
+    if baseline_is_first:
+        found.append("The baseline is the first checkpoint: its own changes are zero, and its label compares nothing.")
+    return tuple(found)

@@ -1,0 +1,424 @@
+"""A series of checkpoints: which are in it, what it says, what it costs a second time, how it reads."""
+
+import io
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+import entropydx
+from entropydx import document, timeline, trajectories
+from entropydx.config import Settings
+from entropydx.errors import CheckpointError, ConfigError, EntropydxError, ReportError, RunStoreError
+from entropydx.layouts import training_step
+from entropydx.protocols import EngineOptions, Silent
+from entropydx.reporters._layout import ASCII
+from entropydx.reporters._sparkline import ABSENT, BLOCKS, sparkline, thinned
+from entropydx.reporters._trajectory import LETTERS, TrajectoryReporter
+from entropydx.trajectories import Stop, line_up, trace
+from entropydx.types import ChangePoint, HeldOutPoint, Label, LawFit, Movement, Onset, Trajectory, TrajectoryPoint
+from tests.unit.series_examples import COLLAPSE, HEALTHY, STEPS, N, collapsing, falling, report, series, steady
+
+ORGANISM = Path(__file__).parents[2] / "fixtures" / "organisms" / "tiny-base"
+EXAMPLES = pytest.mark.parametrize("example", [collapsing, steady])
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Heard(Silent):
+    """Keeps the remarks."""
+
+    def __init__(self) -> None:
+        self.remarks: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.remarks.append(message)
+
+
+def names(refs, heard=None):
+    return [s.name for s in line_up([str(r) for r in refs], EngineOptions(), heard or Silent())]
+
+
+# ── which checkpoints ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A directory with loadable checkpoints of the given names."""
+
+    def make(*children: str) -> Path:
+        for child in children:
+            shutil.copytree(ORGANISM, tmp_path / "run" / child)
+        return tmp_path / "run"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("children", "expected"),
+    [
+        (("checkpoint-100", "checkpoint-20", "checkpoint-3"), ["checkpoint-3", "checkpoint-20", "checkpoint-100"]),
+        (
+            ("global_step_20/actor/huggingface", "global_step_5/actor/huggingface"),
+            ["global_step_5", "global_step_20"],
+        ),
+        (("global_step10_hf", "global_step2_hf"), ["global_step2_hf", "global_step10_hf"]),
+    ],
+    ids=["trl", "verl", "openrlhf"],
+)
+def test_the_children_of_a_run_directory_come_in_the_order_of_training(run_dir, children, expected):
+    assert names([run_dir(*children)]) == expected
+
+
+def test_an_incomplete_child_is_left_out_and_named(run_dir):
+    path = run_dir("checkpoint-1", "checkpoint-2", "checkpoint-3")
+    (path / "checkpoint-3" / "model.safetensors").unlink()
+    (path / "checkpoint-best").mkdir()
+    heard = Heard()
+    assert names([path], heard) == ["checkpoint-1", "checkpoint-2"]
+    assert [r for r in heard.remarks if "checkpoint-3 is left out" in r and "no weights" in r]
+
+
+def test_when_nothing_can_be_loaded_the_newest_says_what_to_do(tmp_path):
+    for step in (1, 2):
+        actor = tmp_path / f"global_step_{step}" / "actor"
+        actor.mkdir(parents=True)
+        (actor / "fsdp_config.json").touch()
+    with pytest.raises(CheckpointError, match=r"verl.model_merger merge .*global_step_2"):
+        names([tmp_path])
+
+
+def test_checkpoints_that_are_named_are_sorted_by_step_only_when_all_carry_one():
+    assert names(["x/checkpoint-20", "x/checkpoint-3"]) == ["checkpoint-3", "checkpoint-20"]
+    assert names(["x/tuned", "x/checkpoint-3"]) == ["tuned", "checkpoint-3"]
+    stops = line_up(["a/checkpoint-3", "b/checkpoint-3"], EngineOptions(), Silent())
+    assert [(s.name, s.step) for s in stops] == [("a-checkpoint-3", None), ("b-checkpoint-3", None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("run/checkpoint-7", ("checkpoint-7", 7)),
+        ("run/global_step_40/actor/huggingface", ("global_step_40", 40)),
+        ("checkpoint-7/merged", ("checkpoint-7", 7)),
+        ("global_step10_hf", ("global_step10_hf", 10)),
+        ("Qwen2.5-7B", None),
+    ],
+)
+def test_the_step_is_read_off_the_name(name, expected):
+    assert training_step(Path(name)) == expected
+
+
+def test_a_series_of_one_and_a_repeated_checkpoint_are_refused(run_dir):
+    with pytest.raises(ConfigError, match=r"at least 2 checkpoints, and .* gives 1"):
+        names([run_dir("checkpoint-1")])
+    with pytest.raises(ConfigError, match="given twice"):
+        names(["a", "b", "a"])
+
+
+# ── the pipeline over a series ────────────────────────────────────────────────────────────────────
+
+SYNTHETIC = ["synthetic:healthy", "synthetic:twin", "synthetic:collapsed"]
+
+
+PROBES = "token_entropy,sampling_spread,format_mode,instrument"
+
+
+SMALL = {"prompts": 9, "samples": 4}
+"""Too few to say anything, and quick."""
+
+
+def traced(refs, root, **flags) -> tuple[Trajectory, Heard]:
+    heard = Heard()
+    chosen = Settings(engine="synthetic", run_dir=str(root), probes=PROBES, **flags)
+    return trace(refs, chosen, progress=heard), heard
+
+
+def test_every_checkpoint_is_diagnosed_against_the_first_and_written_down(tmp_path):
+    found, _ = traced(SYNTHETIC, tmp_path, prompts=36)
+    assert [p.label for p in found.points] == [HEALTHY, HEALTHY, COLLAPSE]
+    assert (found.exit_code, found.axis, found.x) == (1, "checkpoint", (0, 1, 2))
+    assert found.baseline.ref == "synthetic:healthy"
+    assert found.baseline_is_first
+    assert found.go_back_to == found.last_healthy == found.points[1].name
+    first = found.points[0].column("token_entropy.mean_ratio")
+    assert (first.value, first.ci) == (1, (1, 1))
+    assert json.loads((tmp_path / "trajectory.json").read_text()) == json.loads(document.to_json(found))
+
+
+def test_a_longer_series_draws_only_what_is_new(tmp_path):
+    first, _ = traced(SYNTHETIC[:2], tmp_path, **SMALL)
+    held = {p: p.read_bytes() for p in tmp_path.rglob("samples-*.jsonl")}
+    longer, heard = traced(SYNTHETIC, tmp_path, **SMALL)
+    assert all(p.read_bytes() == data for p, data in held.items())
+    assert longer.points[:2] == first.points
+    nothing = [r for r in heard.remarks if "nothing is drawn" in r]
+    assert {r.split(",")[0] for r in nothing if "checkpoint: all" in r} == {p.name for p in first.points}
+    # The baseline of the new one was copied from the first one's samples.
+    assert [r for r in nothing if r.startswith(longer.points[2].name) and "baseline: all" in r]
+
+
+def test_a_baseline_outside_of_the_series_is_drawn_once_and_is_no_point(tmp_path):
+    found, heard = traced(SYNTHETIC[1:], tmp_path, baseline="synthetic:healthy", **SMALL)
+    assert len(found.points) == 2
+    assert not found.baseline_is_first
+    assert (tmp_path / "baseline" / "report.json").is_file()
+    copied = [r for r in heard.remarks if "baseline: all" in r]
+    assert {r.split(",")[0] for r in copied} >= {p.name for p in found.points}
+    with pytest.raises(RunStoreError, match="holds another run"):
+        traced(SYNTHETIC[1:], tmp_path, baseline="synthetic:collapsed", **SMALL)
+
+
+def test_the_public_function_is_the_same_and_names_unknown_settings(tmp_path):
+    found = entropydx.trajectory(*SYNTHETIC[:2], engine="synthetic", run_dir=str(tmp_path), probes=PROBES, **SMALL)
+    assert isinstance(found, entropydx.Trajectory)
+    with pytest.raises(EntropydxError, match="unknown key 'sweet'"):
+        entropydx.trajectory(*SYNTHETIC, sweet=True)
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        entropydx.trajectory()
+
+
+def test_reports_that_do_not_compare_are_refused():
+    stops = [Stop(ref=f"c{i}", name=f"c{i}", step=None) for i in range(2)]
+    one, two = report(HEALTHY, [], "c0"), report(HEALTHY, [], "c1")
+    other = replace(two, protocol=replace(two.protocol, seed=7))
+    with pytest.raises(RunStoreError, match="c1 was not measured like c0"):
+        trajectories.assemble(stops, [one, other], Path("series"))
+
+
+# ── what a series says ────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_onset_is_the_planted_one_and_healthy_looking_checkpoints_past_it_are_not_gone_back_to():
+    found = collapsing()
+    assert found.onset is not None
+    change = found.onset.change
+    assert (found.onset.failure, change.column) == (COLLAPSE, "token_entropy.mean_ratio")
+    assert (change.last_before, change.first_after) == ("checkpoint-60", "checkpoint-80")
+    assert change.ci[0] <= 60 <= change.ci[1]
+    assert (change.before, change.after) == pytest.approx((1, 0.05), rel=1e-2)
+    assert found.onset.first_diagnosed == "checkpoint-100"
+    assert (found.last_healthy, found.go_back_to) == ("checkpoint-80", "checkpoint-60")
+
+
+def test_the_law_of_a_series_is_fitted_on_its_columns():
+    law = collapsing().law
+    assert (law.a, law.b, law.holds) == (pytest.approx(0.25), pytest.approx(0.8), True)
+
+
+def test_what_moved_first_is_told_with_its_lead():
+    found = collapsing()
+    moved = {m.column: (m.name, m.direction, m.lead) for m in found.movements}
+    assert moved["instrument.completion_length"] == ("checkpoint-40", "fell", 60)
+    assert moved["token_entropy.mean_ratio"] == ("checkpoint-80", "fell", 20)
+    assert moved["sampling_spread.coverage"] == ("checkpoint-100", "fell", 0)
+    assert found.precursors[0] == "instrument.completion_length"
+    assert "sampling_spread.pass_at_1" not in found.precursors, "an outcome is not its own sign"
+    assert "instrument.completion_length fell 60 steps before sampling_spread.coverage fell" in found.summary
+
+
+def test_length_that_falls_after_accuracy_is_no_precursor():
+    columns = {
+        "instrument.completion_length": 30 * falling(80, 0.5),
+        "sampling_spread.pass_at_1": 0.6 * falling(20, 0.5),
+    }
+    found = series(columns, [HEALTHY] * N)
+    assert {m.column: m.lead for m in found.movements} == {
+        "sampling_spread.pass_at_1": 0,
+        "instrument.completion_length": -60,
+    }
+    assert found.precursors == ()
+    assert "before" not in found.summary
+
+
+def test_the_drift_of_a_healthy_phase_is_no_precursor():
+    drift = np.linspace(1, 0.9, N)
+    columns = {
+        "token_entropy.mean_ratio": drift * falling(80, 0.1),
+        "sampling_spread.coverage": 0.9 * falling(80, 0.5),
+    }
+    found = series(columns, [HEALTHY] * 5 + [COLLAPSE] * 4, error=0.001)
+    assert {m.name for m in found.movements} == {"checkpoint-100"}
+    assert found.precursors == ()
+
+
+def test_nothing_is_told_of_a_steady_run():
+    found = steady()
+    assert found.onset is None
+    assert "no column changes significantly" in found.onset_note
+    assert (found.go_back_to, found.precursors, found.law.holds) == (None, (), None)
+    assert found.last_healthy == "checkpoint-160"
+
+
+@pytest.mark.slow
+def test_steady_runs_raise_no_alarm_in_nineteen_of_twenty():
+    assert np.mean([steady(seed).onset is not None for seed in range(200)]) <= 0.05 + 2 * 0.0154
+
+
+def test_a_change_without_a_failure_is_called_a_change():
+    found = series({"token_entropy.mean_ratio": falling(60, 0.6)}, [HEALTHY] * N)
+    assert found.onset is not None
+    assert found.onset.failure is None
+    assert "no failure is diagnosed" in found.summary
+    assert found.go_back_to is None
+
+
+def test_a_suspicion_is_called_one():
+    labels = [HEALTHY] * 6 + [Label.INCONCLUSIVE] * 3
+    found = series({"token_entropy.mean_ratio": falling(60, 0.1)}, labels, suspected=True)
+    assert found.onset is not None
+    assert (found.onset.failure, found.onset.suspected, found.onset.first_diagnosed) == (COLLAPSE, True, None)
+    assert "suspected, not diagnosed" in found.summary
+    assert found.exit_code == 3
+
+
+def test_a_short_series_that_fails_says_what_the_diagnoses_say():
+    found = series({"token_entropy.mean_ratio": falling(20, 0.1, 20)}, [HEALTHY, HEALTHY, COLLAPSE])
+    assert found.onset is None
+    assert "has 3" in found.onset_note
+    assert "first diagnosed at checkpoint-40" in found.summary
+    assert found.go_back_to == "checkpoint-20"
+    assert "needs 5 or more points" in found.law.why
+
+
+def test_a_run_that_fails_from_the_start_goes_back_to_its_baseline():
+    found = series({"token_entropy.mean_ratio": falling(0, 0.05, 160)}, [Label.INCONCLUSIVE] + [COLLAPSE] * 8)
+    assert found.onset is not None
+    assert found.onset.change.ci[0] == 0
+    assert "or before the series" in found.summary
+    assert (found.last_healthy, found.go_back_to) == (None, "checkpoint-0")
+
+
+def test_points_that_lack_a_column_are_left_out_of_it():
+    values = falling(60, 0.1)
+    values[3] = np.nan
+    found = series({"token_entropy.mean_ratio": values, "sampling_spread.coverage": falling(60, 0.5)}, [COLLAPSE] * N)
+    rows = [p.column("token_entropy.mean_ratio") for p in found.points]
+    assert rows[3].value is None
+    assert found.onset is not None
+    assert found.onset.change.last_before == "checkpoint-40"
+    assert "null" in document.to_json(found)
+
+
+def test_the_first_diagnosis_is_the_one_that_no_other_verdict_comes_after():
+    labels = [HEALTHY, COLLAPSE, HEALTHY, Label.ABNORMAL, COLLAPSE, Label.INCONCLUSIVE, COLLAPSE]
+    found = series({"token_entropy.mean_ratio": falling(40, 0.1)}, labels)
+    assert timeline.first_diagnosed(found.points, COLLAPSE) == "checkpoint-80"
+    assert timeline.first_diagnosed(found.points, Label.INFERENCE_VARIANCE) is None
+    assert timeline.last_healthy(found.points) == "checkpoint-40"
+
+
+# ── the document ──────────────────────────────────────────────────────────────────────────────────
+
+
+@EXAMPLES
+def test_the_document_is_strict_and_whole(example):
+    found = example()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    parsed = json.loads(document.to_json(found), parse_constant=refuse)
+    assert list(parsed) == list(Trajectory.__slots__)
+    assert [p["name"] for p in parsed["points"]] == [f"checkpoint-{s}" for s in STEPS]
+    assert (parsed["onset"] is None) == (found.onset is None)
+
+
+def test_every_field_stands_in_the_reference():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "trajectory.md").read_text()
+    records = (Trajectory, TrajectoryPoint, LawFit, HeldOutPoint, ChangePoint, Onset, Movement)
+    named = set(re.findall(r"`(\w+)(?:\[\])?`", page))
+    assert {name for record in records for name in record.__slots__} <= named
+
+
+def test_a_number_that_is_none_is_refused_by_name():
+    found = collapsing()
+    with pytest.raises(ReportError, match=r"law\.a is nan"):
+        document.to_json(replace(found, law=replace(found.law, a=float("nan"))))
+
+
+def test_the_frame_has_a_row_per_checkpoint():
+    frame = collapsing().to_frame()
+    assert list(frame["x"]) == list(STEPS)
+    assert frame["token_entropy.mean_ratio"].iloc[-1] == pytest.approx(0.05)
+    assert frame["sampling_spread.coverage.delta_high"].iloc[-1] < 0
+    assert set(frame["label"]) == {"healthy", "training_collapse"}
+
+
+# ── how it reads ──────────────────────────────────────────────────────────────────────────────────
+
+
+def page(found, **options):
+    return TrajectoryReporter(**options).render(found)
+
+
+@EXAMPLES
+@pytest.mark.parametrize("width", [60, 80, 120, 140])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_no_line_is_too_wide_and_none_ends_in_blanks(example, width, verbose):
+    lines = page(example(), width=width, verbose=verbose).split("\n")
+    assert max(map(cell_len, lines)) <= width
+    assert not [line for line in lines if line != line.rstrip()]
+
+
+@EXAMPLES
+def test_colour_and_ascii_change_nothing_but_colour_and_glyphs(example):
+    plain = page(example())
+    assert [line.rstrip() for line in ANSI.sub("", page(example(), color=True)).split("\n")] == plain.split("\n")
+    bare = page(example(), ascii=True)
+    assert bare.isascii()
+    assert [cell_len(line) for line in bare.split("\n")] == [cell_len(line) for line in plain.split("\n")]
+    assert "?" not in bare.replace("? inconclusive", "")
+
+
+def test_a_terminal_without_utf8_gets_ascii():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    TrajectoryReporter().render_to(Console(file=file, width=100), collapsing())
+    file.seek(0)
+    assert file.read().isascii()
+
+
+def test_the_page_says_all_that_the_series_says():
+    text = " ".join(page(collapsing(), width=140).split())
+    for said in (
+        "TRAINING COLLAPSE",
+        "Go back to checkpoint-60.",
+        "began between checkpoint-60 and checkpoint-80",
+        "verdict HHHHHCCCC",
+        "not universal by its own authors",
+        "4 of 4 points inside their intervals",
+        "exit code 1: a failure was diagnosed",
+    ):
+        assert said in text, said
+    onset = next(line for line in page(collapsing()).split("\n") if line.startswith("  onset"))
+    verdicts = next(line for line in page(collapsing()).split("\n") if line.startswith("  verdict"))
+    assert onset.index("^") - verdicts.index("H") == 4, "the mark stands under checkpoint-80"
+
+
+def test_a_hostile_name_cannot_move_the_cursor():
+    found = collapsing()
+    bad = replace(found.points[0], name="\x1b[2Jx", ref="\x1b[2Jx")
+    assert "\x1b" not in page(replace(found, points=(bad, *found.points[1:])))
+
+
+def test_every_label_has_a_letter_of_its_own():
+    assert set(LETTERS) == set(Label)
+    assert len(set(LETTERS.values())) == len(Label)
+
+
+def test_a_sparkline_spans_its_values_and_leaves_gaps():
+    assert sparkline([0.0, 7.0, None, 3.0], 10) == f"{BLOCKS[0]}{BLOCKS[7]}{ABSENT}{BLOCKS[3]}"
+    assert sparkline([None, None], 10) == ABSENT * 2
+    assert len(set(sparkline([5.0, 5.0], 10))) == 1
+    assert set(sparkline([1.0, 1.1], 10, least_span=10.0)) <= set(BLOCKS[3:5]), "noise stays in the middle"
+    assert len({b.translate(ASCII) for b in BLOCKS}) == len(BLOCKS)
+
+
+def test_a_long_series_is_thinned_with_both_ends_kept():
+    assert thinned(list(range(100)), 10)[::9] == [0, 99]
+    assert len(sparkline([float(i) for i in range(100)], 10)) == 10
