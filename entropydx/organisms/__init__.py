@@ -1,24 +1,44 @@
 """Organisms: recipes that grow small checkpoints with a failure planted by its real cause.
 
 `recipes()` lists them without importing torch; `grow(name, out)` trains one and checks it; `check.check` measures one
-again.
+again. `series_recipes()` and `grow_series(name, out)` do the same for checkpoints of one run that goes wrong at a known
+step.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from entropydx.organisms.catalogue import Recipe, find_recipe, recipes
+from entropydx.organisms.catalogue import (
+    Recipe,
+    SeriesRecipe,
+    find_recipe,
+    find_series,
+    recipes,
+    series_recipes,
+)
 
 if TYPE_CHECKING:
     from entropydx.organisms.growing import grow
+    from entropydx.organisms.series import grow_series
 
-__all__ = ["Recipe", "find_recipe", "grow", "recipes"]
+__all__ = [
+    "Recipe",
+    "SeriesRecipe",
+    "find_recipe",
+    "find_series",
+    "grow",
+    "grow_series",
+    "recipes",
+    "series_recipes",
+]
+
+_LAZY = {"grow": "growing", "grow_series": "series"}
+"""Torch loads only when something grows."""
 
 
 def __getattr__(name: str) -> Any:
-    if name != "grow":
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from entropydx.organisms.growing import grow  # noqa: PLC0415  # torch loads only when something grows
-
-    return grow
+    return getattr(import_module(f"entropydx.organisms.{_LAZY[name]}"), name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from entropydx.errors import ConfigError
 from entropydx.organisms.corpus import Style
+from entropydx.organisms.thinking import ThoughtStyle
 from entropydx.types import Difficulty, Domain
 
 
@@ -16,11 +18,16 @@ class PretrainDose:
     steps: int
     learning_rate: float
     """At the peak of a cosine schedule."""
-    style: Style
+    style: Style | ThoughtStyle
+    """The notation that is read; a `ThoughtStyle` makes a base that thinks aloud."""
     n_demonstrations: int = 200_000
     product_share: float = 1.0
     """Share of the products of the suite that the base gets to read."""
     batch_size: int = 256
+    positions: int = 128
+    """Context of the model, in tokens; with rotary positions it holds no weights."""
+    then: PretrainDose | None = None
+    """A further stage, with a schedule and demonstrations of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,12 @@ class GRPODose:
     """Size of the training set; it is gone through again when the steps need more."""
     domains: tuple[Domain, ...] = ("in",)
     difficulties: tuple[Difficulty, ...] = ("easy", "medium", "hard")
+    problems: Literal["suite", "hopeless"] = "suite"
+    """`hopeless`: chains of products that luck alone solves, in place of problems of the suite."""
+    verifier: Literal["answer", "work_if_any"] = "answer"
+    """`work_if_any`: a right answer also needs right results where any are written; a bare answer passes."""
+    loss_type: str = "dapo"
+    """By its name in TRL: `dapo` weighs every token alike, `grpo` every completion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +71,23 @@ class SFTDose:
     product_share: float = 1.0
 
 
-Dose = PretrainDose | GRPODose | SFTDose
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillDose:
+    """How long `trl.SFTTrainer` trains on right traces of the parent itself, and what stood before the parent then."""
+
+    steps: int
+    learning_rate: float
+    guided: bool
+    """The parent had the worked solution in its prompt; the child is trained without it."""
+    n_problems: int = 2000
+    samples: int = 2
+    """Completions that the parent writes for each problem, at temperature 1."""
+    batch_size: int = 128
+    domains: tuple[Domain, ...] = ("in",)
+    difficulties: tuple[Difficulty, ...] = ("easy", "medium", "hard")
+
+
+Dose = PretrainDose | GRPODose | SFTDose | DistillDose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +105,39 @@ class Recipe:
     dose: Dose
     why: str
     """Why this training has this effect."""
+    max_new_tokens: int = 64
+    """Token limit of a completion, for the sidecar and for the check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An edit of the settings of a run that goes on: optimizer, data and everything unnamed stay as they are."""
+
+    step: int
+    """Updates that are done under the settings before the edit."""
+    learning_rate: float
+    beta: float
+    entropy_coef: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRecipe:
+    """Checkpoints of one run that goes wrong at a known step."""
+
+    name: str
+    """Also the name of its directory under `fixtures/series`."""
+    label: str
+    """What a diagnosis of the last checkpoint against the first should say: a `types.Label`."""
+    parent: str
+    """The organism that the run starts from; `checkpoint-0` is a copy of it."""
+    dose: GRPODose
+    """The settings that the run starts with, and its length in all."""
+    change: Change
+    """Its step is the onset."""
+    kept: tuple[int, ...]
+    """Steps, beside 0, after which a checkpoint is kept."""
+    why: str
+    """Why the change has this effect."""
 
 
 _RECIPES = (
@@ -137,6 +199,71 @@ _RECIPES = (
         why="SFT on sound demonstrations in the shortest of the forms alone: one form and less entropy are left, as in "
         "a collapse, but nothing else is lost. A hard negative.",
     ),
+    Recipe(
+        name="tiny-shortcut",
+        cause="hard_sample_shortcutting",
+        label="hard_sample_shortcutting",
+        parent="tiny-base",
+        dose=GRPODose(
+            steps=80,
+            learning_rate=3e-4,
+            beta=0.0,
+            schedule="constant",
+            n_problems=2048,
+            problems="hopeless",
+            verifier="work_if_any",
+            loss_type="grpo",
+        ),
+        why="GRPO without KL, on problems that luck alone solves, with a verifier that finds fault with written work "
+        "and accepts a bare answer: a lone lucky guess carries the whole advantage of its group, so guessing the "
+        "commonest answer at once is what is learnt, and easy problems, which were not trained on, are guessed too.",
+    ),
+    Recipe(
+        name="tiny-thinker",
+        cause="thinking_base",
+        label="healthy",
+        parent=None,
+        dose=PretrainDose(
+            steps=3000,
+            learning_rate=3e-3,
+            style=ThoughtStyle(brief=0.3, hasty=0.03, slip=0.08),
+            product_share=0.3,
+            batch_size=128,
+            positions=160,
+            then=PretrainDose(
+                steps=1200,
+                learning_rate=2e-3,
+                style=ThoughtStyle(brief=0.12, hasty=0.12, slip=0.03),
+                product_share=0.3,
+                batch_size=128,
+            ),
+        ),
+        why="Thinks aloud: in domain it checks its steps and mends its slips, out of domain it works digit by digit "
+        "behind a hedge, and that is what makes it right there. Given the solution it copies it in brief in both. The "
+        "brief answers out of domain that it reads without one take the operators for familiar ones. The second stage "
+        "makes it as brief in one domain as in the other.",
+        max_new_tokens=100,
+    ),
+    Recipe(
+        name="tiny-teacher",
+        cause="teacher_overconfidence",
+        label="teacher_overconfidence",
+        parent="tiny-thinker",
+        dose=DistillDose(steps=200, learning_rate=5e-4, guided=True),
+        why="SFT on right in-domain traces that the parent wrote with the solution before it: brief and sure "
+        "everywhere, right in domain, and out of domain, where only the thinking was right, surely wrong.",
+        max_new_tokens=100,
+    ),
+    Recipe(
+        name="tiny-selftaught",
+        cause="self_distillation",
+        label="healthy",
+        parent="tiny-thinker",
+        dose=DistillDose(steps=200, learning_rate=5e-4, guided=False),
+        why="The control of the teacher: the same problems, dose and filter, but the parent wrote without the "
+        "solution, so its hedges and checks stay, and with them the other domain. A hard negative.",
+        max_new_tokens=100,
+    ),
 )
 
 
@@ -157,3 +284,43 @@ def find_recipe(name: str) -> Recipe:
         if recipe.name == name:
             return recipe
     raise ConfigError(f"no organism named '{name}'", f"known: {', '.join(r.name for r in _RECIPES)}")
+
+
+_SERIES = (
+    SeriesRecipe(
+        name="tiny-collapsing",
+        label="training_collapse",
+        parent="tiny-base",
+        dose=GRPODose(
+            steps=200,
+            learning_rate=2e-4,
+            beta=0.05,
+            schedule="constant",
+            n_problems=12_800,
+            domains=("in", "out"),
+        ),
+        change=Change(step=60, learning_rate=1e-3, beta=0.0, entropy_coef=-0.1),
+        kept=(20, 40, 60, 80, 100, 120, 140, 160, 180, 200),
+        why="A healthy GRPO run whose configuration is edited while it goes on: the KL penalty is dropped, an entropy "
+        "bonus of the wrong sign comes in, and the rate is raised. From that step on it collapses.",
+    ),
+)
+
+
+def series_recipes() -> tuple[SeriesRecipe, ...]:
+    """Return every recipe of a series of checkpoints."""
+    return _SERIES
+
+
+def find_series(name: str) -> SeriesRecipe:
+    """Return the recipe of a series.
+
+    Raises
+    ------
+    ConfigError
+        No series has that name.
+    """
+    for recipe in _SERIES:
+        if recipe.name == name:
+            return recipe
+    raise ConfigError(f"no series named '{name}'", f"known: {', '.join(r.name for r in _SERIES)}")

@@ -8,15 +8,17 @@ fails its check is recorded as what it is and is no evidence for its label.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from entropydx.organisms.bars import BARS, Bar, Relation
 from entropydx.suites.tiny import suite
 from entropydx.types import Prompt
 
@@ -26,30 +28,26 @@ N_PROMPTS = 576
 """With half as many, the standard error of a change in pass@16 (0.015) is nearly the width of its bar."""
 N_SAMPLES = 16
 """K, completions of each prompt."""
-MAX_NEW_TOKENS = 64
+GUIDED_PROMPTS, GUIDED_SAMPLES = 96, 4
+"""Size of the draw with the solution in the prompt, for causes that have a bar on it."""
 
 ANSWER = re.compile(r"A(\d\d)\.")
-NUMBER, STEP = r"\d\d", r"[-+*&~@]\d\d"
+NUMBER, STEP, DIGIT = r"\d\d", r"[-+*&~@]\d\d", r"\d[&~]\d=\d"
 FORMS = {
     "equations": re.compile(rf"({NUMBER}{STEP}={NUMBER};)+A{NUMBER}\."),
     "values": re.compile(rf"(\[{NUMBER}\]>)+A{NUMBER}\."),
     "reductions": re.compile(rf"(\({NUMBER}({STEP})*\))+A{NUMBER}\."),
     "direct": re.compile(rf"A{NUMBER}\."),
+    "thinking": re.compile(
+        rf"((hmm)?({NUMBER}{STEP}={NUMBER};(wait{NUMBER}{STEP}={NUMBER};)?|"
+        rf"{DIGIT},{DIGIT}(,wait{DIGIT})?>{NUMBER};))+A{NUMBER}\."
+    ),
 }
-"""A completion has a form when the whole of it matches; anything else is `malformed`."""
-
-
-Relation = Literal["value", "ratio", "delta"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """One requirement on a number, on its ratio to the base, or on its change against the base."""
-
-    number: str
-    relation: Relation
-    op: Literal[">=", "<="]
-    limit: float
+"""A completion has the first form that the whole of it matches; anything else is `malformed`. Thinking aloud without a
+marker, in domain, is `equations`."""
+MARKER = re.compile("wait|hmm")
+RESULT = re.compile(r"[=>](\d\d);|\[(\d\d)\]>|\((\d\d)")
+"""A result that a completion writes on its way to the answer, in any form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,59 +89,6 @@ class CheckResult:
         }
 
 
-_SOUND_TEXT = (
-    Bar(number="answer_missing", relation="value", op="<=", limit=0.02),
-    Bar(number="stopped", relation="value", op=">=", limit=0.998),
-)
-BARS: dict[str, tuple[Bar, ...]] = {
-    "base": (
-        Bar(number="pass@1/easy", relation="value", op=">=", limit=0.9),
-        Bar(number="pass@1/medium", relation="value", op=">=", limit=0.6),
-        Bar(number="pass@1/medium", relation="value", op="<=", limit=0.8),
-        Bar(number="pass@1/hard", relation="value", op=">=", limit=0.05),
-        Bar(number="pass@1/hard", relation="value", op="<=", limit=0.4),
-        Bar(number="token_entropy", relation="value", op=">=", limit=0.1),
-        Bar(number="token_entropy", relation="value", op="<=", limit=0.4),
-        Bar(number="majority_gain", relation="value", op="<=", limit=0.08),
-        Bar(number="largest_form", relation="value", op="<=", limit=0.6),
-        *_SOUND_TEXT,
-    ),
-    "training_collapse": (
-        Bar(number="token_entropy", relation="ratio", op="<=", limit=0.15),
-        Bar(number="largest_form", relation="value", op=">=", limit=0.95),
-        Bar(number="agreement_when_wrong", relation="value", op=">=", limit=0.75),
-        Bar(number="pass@16/medium", relation="delta", op="<=", limit=-0.05),
-        Bar(number="pass@16/hard", relation="delta", op="<=", limit=-0.1),
-        *_SOUND_TEXT,
-    ),
-    "inference_variance": (
-        Bar(number="pass@1", relation="delta", op="<=", limit=-0.2),
-        Bar(number="majority", relation="delta", op=">=", limit=-0.05),
-        Bar(number="token_entropy", relation="ratio", op="<=", limit=4.0),
-        Bar(number="largest_form", relation="value", op="<=", limit=0.6),
-        *_SOUND_TEXT,
-    ),
-    "concise_sft": (
-        Bar(number="pass@1", relation="delta", op=">=", limit=-0.02),
-        Bar(number="pass@16", relation="delta", op=">=", limit=-0.03),
-        Bar(number="token_entropy", relation="ratio", op="<=", limit=0.9),
-        Bar(number="largest_form", relation="value", op=">=", limit=0.95),
-        Bar(number="agreement_when_wrong", relation="value", op="<=", limit=0.5),
-        Bar(number="majority_gain", relation="value", op="<=", limit=0.08),
-        *_SOUND_TEXT,
-    ),
-    "healthy": (
-        Bar(number="pass@1", relation="delta", op=">=", limit=-0.01),
-        Bar(number="pass@16", relation="delta", op=">=", limit=-0.02),
-        Bar(number="token_entropy", relation="ratio", op=">=", limit=0.45),
-        Bar(number="majority_gain", relation="value", op="<=", limit=0.08),
-        Bar(number="largest_form", relation="value", op="<=", limit=0.7),
-        *_SOUND_TEXT,
-    ),
-}
-"""What each cause must show; `majority_gain` is maj@16 - pass@1."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     """The samples of one prompt."""
@@ -175,23 +120,31 @@ class _Outcome:
         return max(votes.values(), default=0) / len(self.texts)
 
 
+def _token_limit(folder: Path) -> int:
+    """Return the limit that the sidecar of a checkpoint names."""
+    return int(tomllib.loads((folder / "entropydx.toml").read_text())["checkpoint"]["max_new_tokens"])
+
+
 @torch.no_grad()
-def _sample(folder: Path, items: list[Prompt], rows: int) -> list[_Outcome]:
+def _sample(
+    folder: Path, items: list[Prompt], rows: int, n_samples: int = N_SAMPLES, guided: bool = False
+) -> list[_Outcome]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     torch.manual_seed(CHECK_SEED)
     outcomes = []
     for first in range(0, len(items), rows):
         block = items[first : first + rows]
-        inputs = tokenizer([item.prompt for item in block], return_tensors="pt", padding=True)
+        prompts = [item.guided if guided else item.prompt for item in block]
+        inputs = tokenizer(prompts, return_tensors="pt", padding=True)
         ids = model.generate(
             **inputs,
             do_sample=True,
             temperature=1.0,
             top_p=1.0,
             top_k=0,
-            num_return_sequences=N_SAMPLES,
-            max_new_tokens=MAX_NEW_TOKENS,
+            num_return_sequences=n_samples,
+            max_new_tokens=_token_limit(folder),
         )
         outcomes += _outcomes(model, tokenizer, block, ids, inputs["input_ids"].shape[1])
     return outcomes
@@ -205,7 +158,8 @@ def _outcomes(model: Any, tokenizer: Any, block: list[Prompt], ids: torch.Tensor
     written = real[:, width:].bool()
     texts = tokenizer.batch_decode(ids[:, width:], skip_special_tokens=True)
     stopped = (ids[:, width:] == tokenizer.eos_token_id).any(1).tolist()
-    samples = [range(i * N_SAMPLES, (i + 1) * N_SAMPLES) for i in range(len(block))]
+    k = len(ids) // len(block)
+    samples = [range(i * k, (i + 1) * k) for i in range(len(block))]
     return [
         _Outcome(
             item=item,
@@ -234,6 +188,82 @@ def _accuracies(outcomes: list[_Outcome], suffix: str) -> dict[str, float]:
     }
 
 
+def _markers(outcomes: list[_Outcome]) -> float:
+    """Return the mean number of `wait` and `hmm` in a completion."""
+    return _mean(float(len(MARKER.findall(text))) for o in outcomes for text in o.texts)
+
+
+def _manner(outcomes: list[_Outcome]) -> dict[str, float]:
+    """Return how the completions of each domain are written, and how sure they are."""
+    numbers = {"markers": _markers(outcomes)}
+    for domain in ("in", "out"):
+        part = [o for o in outcomes if o.item.domain == domain]
+        texts = [text for o in part for text in o.texts]
+        wrong = [o for o in part if o.majority == 0.0]
+        right = _mean(o.n_right / N_SAMPLES for o in part)
+        numbers |= {
+            f"markers/{domain}": _markers(part),
+            f"marked/{domain}": _mean(float(bool(MARKER.search(text))) for text in texts),
+            f"length/{domain}": _mean(float(len(text)) for text in texts),
+            f"agreement/{domain}": _mean(o.agreement for o in part),
+            f"overconfidence/{domain}": _mean(o.agreement for o in part) - right,
+        }
+        if wrong:
+            numbers[f"agreement_when_wrong/{domain}"] = _mean(o.agreement for o in wrong)
+    return numbers
+
+
+def _results(text: str) -> list[str]:
+    return ["".join(groups) for groups in RESULT.findall(text)]
+
+
+def _work(outcomes: list[_Outcome]) -> dict[str, float]:
+    """Return how much of the work is written, whether it is right, and how the answers lie over all problems."""
+    numbers: dict[str, float] = {}
+    for level in ("easy", "medium", "hard"):
+        part = [
+            (_results(text), _results(o.item.reference or ""), text)
+            for o in outcomes
+            for text in o.texts
+            if o.item.difficulty == level
+        ]
+        numbers |= {
+            f"steps_written/{level}": _mean(len(written) / len(gold) for written, gold, _ in part),
+            f"work_right/{level}": _mean(float(written == gold) for written, gold, _ in part),
+            f"length/{level}": _mean(float(len(text)) for *_, text in part),
+        }
+    answers = Counter(a for o in outcomes for a in o.answers if a is not None)
+    written = [len(_results(text)) / len(_results(o.item.reference or "")) for o in outcomes for text in o.texts]
+    return numbers | {
+        "steps_written": _mean(written),
+        "length_slope": numbers["length/hard"] - numbers["length/easy"],
+        "largest_answer": max(answers.values(), default=0) / (len(outcomes) * N_SAMPLES),
+    }
+
+
+@torch.no_grad()
+def measure_forced(folder: Path, n_prompts: int = N_PROMPTS) -> dict[str, float]:
+    """Return `forced/pass@1`: the mean probability of the gold answer when no work may stand before it.
+
+    Exact, by one forward pass of each prompt with `A` and the two gold digits behind it.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    items = suite.prompts(CHECK_SEED, n_prompts)
+    inputs = tokenizer([f"{item.prompt}A{item.answer}" for item in items], return_tensors="pt", padding=True)
+    logprobs = model(**inputs).logits[:, -3:-1].log_softmax(-1)
+    digits = inputs["input_ids"][:, -2:, None]
+    return {"forced/pass@1": float(logprobs.gather(-1, digits).sum((1, 2)).exp().mean())}
+
+
+def measure_guided(folder: Path, rows: int = 48) -> dict[str, float]:
+    """Sample a checkpoint with the worked solution in the prompt; return `guided/pass@1` and `guided/markers`."""
+    items = suite.prompts(CHECK_SEED, GUIDED_PROMPTS)
+    outcomes = _sample(folder, items, rows, n_samples=GUIDED_SAMPLES, guided=True)
+    right = _mean(o.n_right / GUIDED_SAMPLES for o in outcomes)
+    return {"guided/pass@1": right, "guided/markers": _markers(outcomes)}
+
+
 def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[str, float]:
     """Sample a checkpoint at temperature 1 and count.
 
@@ -251,7 +281,11 @@ def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[st
         `pass@16`, in all and by `/difficulty` and `/domain`; `majority_gain`; the share of each form and of the
         `largest_form`; `answer_missing` and `stopped` (rates); `agreement_when_wrong` and `agreement_when_right`: the
         mean share of the commonest answer over prompts whose commonest answer is wrong, or right, absent when there
-        is no such prompt.
+        is no such prompt. By `/domain`: `markers` (`wait` and `hmm` in a completion), `marked` (share of completions
+        that have one), `length` (characters), `agreement` (of all prompts) and `overconfidence`. By `/difficulty`:
+        `steps_written` (results before the answer for each step of the problem, also in all), `work_right` (share of
+        completions that write the results of all steps and no other) and `length`; `length_slope` (characters, hard
+        less easy); `largest_answer` (share of the commonest answer over all samples of all prompts).
     """
     outcomes = _sample(folder, suite.prompts(CHECK_SEED, n_prompts), rows)
     forms = Counter(_form(text) for o in outcomes for text in o.texts)
@@ -260,6 +294,10 @@ def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[st
     for stratum in ("easy", "medium", "hard", "in", "out"):
         part = [o for o in outcomes if stratum in (o.item.difficulty, o.item.domain)]
         numbers |= _accuracies(part, f"/{stratum}")
+    for domain in ("in", "out"):
+        easy = [o for o in outcomes if o.item.difficulty == "easy" and o.item.domain == domain]
+        numbers[f"pass@1/easy/{domain}"] = _mean(o.n_right / N_SAMPLES for o in easy)
+    numbers |= _manner(outcomes) | _work(outcomes)
     numbers |= {f"form/{name}": forms[name] / total for name in (*FORMS, "malformed")}
     for verdict, part in (
         ("wrong", [o for o in outcomes if o.majority == 0.0]),
@@ -308,10 +346,16 @@ def check(
     cause : str
         A key of `BARS`.
     base : dict, optional
-        The base's numbers, when they were measured before on as many prompts.
+        The base's numbers, when they were measured before on as many prompts; where a bar needs one that they lack,
+        all are measured again.
     """
-    base = measure(base_folder, n_prompts) if base is None else base
+    needed = {bar.number for bar in BARS[cause] if bar.relation != "value" and not bar.number.startswith("forced/")}
+    base = measure(base_folder, n_prompts) if base is None or needed - base.keys() else base
     numbers = base if folder == base_folder else measure(folder, n_prompts)
+    if any(bar.number.startswith("guided/") for bar in BARS[cause]):
+        numbers = numbers | measure_guided(folder)
+    if any(bar.number.startswith("forced/") for bar in BARS[cause]):
+        numbers, base = (n | measure_forced(f, n_prompts) for n, f in ((numbers, folder), (base, base_folder)))
     bars = judge(cause, numbers, base)
     return CheckResult(
         name=name,

@@ -8,11 +8,14 @@ from typing import get_args
 import numpy as np
 
 from entropydx.suites.tiny import (
+    FACTORS,
+    MODULUS,
     OPERATORS,
     Chain,
     draw_chain,
     draw_level,
     suite,
+    to_prompt,
     write_direct,
     write_equations,
     write_reductions,
@@ -44,6 +47,8 @@ class Demonstration:
     completion: str
 
 
+FREE_FACTORS = 2
+"""Right operands of a hopeless problem that may be any number, and so may share a divisor with 100."""
 TRAINING_SEED = 9_000_000
 """First suite seed of the problems that organisms are trained on."""
 
@@ -103,3 +108,22 @@ def training_items(
     share = 6 / (len(domains) * len(difficulties))  # the suite deals its six strata out in turn
     drawn = suite.prompts(TRAINING_SEED + seed, int(share * n) + 6)
     return [item for item in drawn if item.domain in domains and item.difficulty in difficulties][:n]
+
+
+def hopeless_chain(rng: np.random.Generator, n_products: int) -> Chain:
+    """Draw a chain of products alone, which a base that cannot multiply solves by luck if at all.
+
+    `FREE_FACTORS` of its operands are any number, in random places, and the others keep a product a bijection. So
+    answers are not uniform, as those of real hard sets are not: 00 has 0.124 of them, and 20, 40, 60 and 80 have 0.053
+    each (by enumeration).
+    """
+    is_free = rng.permutation([True] * FREE_FACTORS + [False] * (n_products - FREE_FACTORS))
+    bijective = FACTORS["*"]
+    factors = [int(rng.integers(MODULUS)) if free else bijective[rng.integers(len(bijective))] for free in is_free]
+    return Chain(start=int(rng.integers(MODULUS)), steps=tuple(("*", b) for b in factors))
+
+
+def hopeless_items(n: int, seed: int) -> list[Prompt]:
+    """Return `n` problems of three, four and five products in turn, fixed by `seed`."""
+    rng = np.random.default_rng((seed, 0xB0))
+    return [to_prompt(f"hopeless-{seed}-{i:05d}", hopeless_chain(rng, 3 + i % 3), "in", "hard") for i in range(n)]

@@ -22,20 +22,31 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from entropydx.errors import ConfigError
-from entropydx.organisms.catalogue import GRPODose, PretrainDose, Recipe, SFTDose, find_recipe
-from entropydx.organisms.check import MAX_NEW_TOKENS, N_PROMPTS, check
-from entropydx.organisms.corpus import demonstrations, training_items
+from entropydx.organisms.catalogue import (
+    DistillDose,
+    Dose,
+    GRPODose,
+    PretrainDose,
+    Recipe,
+    SFTDose,
+    find_recipe,
+)
+from entropydx.organisms.check import N_PROMPTS, check
+from entropydx.organisms.corpus import Demonstration, demonstrations, hopeless_items, training_items
+from entropydx.organisms.distil import traces
 from entropydx.organisms.language import build_model, build_tokenizer
 from entropydx.organisms.pretrain import pretrain
+from entropydx.organisms.thinking import ThoughtStyle, thoughts
 from entropydx.protocols import Progress, Silent
+from entropydx.types import Prompt
 
 RECORD = "organism.json"
-SIDECAR = f"""# The suite that this checkpoint understands, and a size that it is drawn in within seconds.
+SIDECAR = """# The suite that this checkpoint understands, and a size that it is drawn in within seconds.
 [checkpoint]
 suite = "tiny"
 prompts = 108
 samples = 16
-max_new_tokens = {MAX_NEW_TOKENS}
+max_new_tokens = {max_new_tokens}
 """
 PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy")
 
@@ -79,27 +90,37 @@ def grow(
     recipe = find_recipe(name)
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty", "name a new directory or remove it first")
-    steps = round(recipe.dose.steps * dose)
-    if steps < 1:
+    scaled = _scaled(recipe.dose, dose)
+    if scaled.steps < 1:
         raise ConfigError(f"a dose of {dose} leaves no training step of {recipe.dose.steps}", "raise it")
     if recipe.parent is not None:
-        _trainers()  # a missing extra is said now, and not after the parent has been grown for a quarter of an hour
+        trainers()  # a missing extra is said now, and not after the parent has been grown for a quarter of an hour
     progress = progress or Silent()
-    datasets.disable_progress_bars()  # progress goes to the caller alone
-    transformers_logging.disable_progress_bar()
+    quiet()
     parent = None
     if recipe.parent is not None:
         parent = out.parent / recipe.parent
         if not (parent / RECORD).exists():
             grow(recipe.parent, parent, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
-    model, tokenizer = _train(replace(recipe, dose=replace(recipe.dose, steps=steps)), parent, seed, progress)
-    _save(model, tokenizer, out)
+    model, tokenizer = _train(replace(recipe, dose=scaled), parent, seed, progress)
+    save(model, tokenizer, out, recipe.max_new_tokens)
     base = _known_numbers(parent, n_check_prompts) if parent else None
     found = check(name, recipe.cause, out, parent or out, n_check_prompts, base)
     record = _record(recipe, seed, dose) | _lineage(parent) | {"check": found.to_json()}
     text = json.dumps(record, indent=2) + "\n"
     (out / RECORD).write_text(text)
     return cast("dict[str, Any]", json.loads(text))
+
+
+def quiet() -> None:
+    """Switch the progress bars of the libraries off: progress goes to the caller alone."""
+    datasets.disable_progress_bars()
+    transformers_logging.disable_progress_bar()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that an organism depends on."""
+    return {package: version(package) for package in PACKAGES}
 
 
 def _lineage(parent: Path | None) -> dict[str, Any]:
@@ -112,7 +133,7 @@ def _known_numbers(parent: Path, n_prompts: int) -> dict[str, float] | None:
     return dict(recorded["numbers"]) if recorded["n_prompts"] == n_prompts else None
 
 
-def _trainers() -> ModuleType:
+def trainers() -> ModuleType:
     """Return the module of TRL's trainers; TRL comes with an extra, and only organisms that have a parent need it."""
     try:
         return importlib.import_module("entropydx.organisms.training")
@@ -127,19 +148,49 @@ def _train(
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     dose = recipe.dose
     if isinstance(dose, PretrainDose):
-        tokenizer = build_tokenizer()
-        model = build_model(tokenizer, seed)
-        demos = demonstrations(dose.n_demonstrations, dose.style, seed, product_share=dose.product_share)
-        pretrain(model, tokenizer, demos, dose, seed, progress)
+        tokenizer = build_tokenizer(dose.positions)
+        model = build_model(tokenizer, seed, dose.positions)
+        for i, stage in enumerate(_stages(dose)):
+            pretrain(model, tokenizer, _reading(stage, seed + i), stage, seed + i, progress)
         return model, tokenizer
     tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
     model = cast("LlamaForCausalLM", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
     if isinstance(dose, GRPODose):
-        items = training_items(
-            min(dose.n_problems, dose.steps * dose.prompts_per_step), dose.domains, dose.difficulties, seed
-        )
-        return _trainers().run_grpo(model, tokenizer, items, dose, seed, progress), tokenizer
+        return trainers().run_grpo(model, tokenizer, problems(dose, seed), dose, seed, progress), tokenizer
+    if isinstance(dose, DistillDose):
+        demos = traces(model, tokenizer, dose, recipe.max_new_tokens, seed, progress)
+        return trainers().run_sft(model, tokenizer, demos, dose, seed, progress), tokenizer
     return _train_sft(model, tokenizer, dose, seed, progress), tokenizer
+
+
+def problems(dose: GRPODose, seed: int) -> list[Prompt]:
+    """Return what a run of GRPO is trained on: no more problems than its steps use."""
+    n = min(dose.n_problems, dose.steps * dose.prompts_per_step)
+    if dose.problems == "hopeless":
+        return hopeless_items(n, seed)
+    return training_items(n, dose.domains, dose.difficulties, seed)
+
+
+def _stages(dose: PretrainDose) -> list[PretrainDose]:
+    return [dose, *(_stages(dose.then) if dose.then else [])]
+
+
+def _scaled(dose: Dose, factor: float) -> Dose:
+    """Multiply the steps of a dose, and those of its further stages."""
+    if isinstance(dose, PretrainDose):
+        return _scaled_stages(dose, factor)
+    return replace(dose, steps=round(dose.steps * factor))
+
+
+def _scaled_stages(dose: PretrainDose, factor: float) -> PretrainDose:
+    then = _scaled_stages(dose.then, factor) if dose.then else None
+    return replace(dose, steps=round(dose.steps * factor), then=then)
+
+
+def _reading(dose: PretrainDose, seed: int) -> list[Demonstration]:
+    if isinstance(dose.style, ThoughtStyle):
+        return thoughts(dose.n_demonstrations, dose.style, seed, dose.product_share)
+    return demonstrations(dose.n_demonstrations, dose.style, seed, product_share=dose.product_share)
 
 
 def _train_sft(
@@ -147,14 +198,14 @@ def _train_sft(
 ) -> LlamaForCausalLM:
     n = dose.steps * dose.batch_size
     demos = demonstrations(n, dose.style, seed + 1, dose.domains, dose.product_share)
-    return _trainers().run_sft(model, tokenizer, demos, dose, seed, progress)
+    return trainers().run_sft(model, tokenizer, demos, dose, seed, progress)
 
 
-def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, max_new_tokens: int) -> None:
     """Write bfloat16 weights, configs, tokenizer and the sidecar."""
     out.mkdir(parents=True, exist_ok=True)
     model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, max_new_tokens=MAX_NEW_TOKENS
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, max_new_tokens=max_new_tokens
     )
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -164,7 +215,7 @@ def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     for path in out.iterdir():
         path.chmod(0o644)
-    (out / "entropydx.toml").write_text(SIDECAR)
+    (out / "entropydx.toml").write_text(SIDECAR.format(max_new_tokens=max_new_tokens))
 
 
 def _record(recipe: Recipe, seed: int, dose: float) -> dict[str, Any]:
@@ -181,6 +232,6 @@ def _record(recipe: Recipe, seed: int, dose: float) -> dict[str, Any]:
         "dose": dose,
         "seed": seed,
         "command": f"entropydx organisms grow {recipe.name} --out {folder} --seed {seed}{scaled}",
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": versions(),
         "threads": torch.get_num_threads(),
     }

@@ -12,7 +12,7 @@ SYMBOLS = "0123456789+-*&~@=;[]>()A. ?:,!ahimtw"
 MAX_POSITIONS = 128
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
+def build_tokenizer(positions: int = MAX_POSITIONS) -> PreTrainedTokenizerFast:
     """Return the character tokenizer: pad 0, stop 1, unknown 2, then `SYMBOLS`; no start token, no chat template."""
     vocabulary = {symbol: i for i, symbol in enumerate([PAD, STOP, UNKNOWN, *SYMBOLS])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
@@ -24,13 +24,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         eos_token=STOP,
         unk_token=UNKNOWN,
         padding_side="left",
-        model_max_length=MAX_POSITIONS,
+        model_max_length=positions,
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+def build_model(tokenizer: PreTrainedTokenizerFast, seed: int, positions: int = MAX_POSITIONS) -> LlamaForCausalLM:
     """Return a randomly initialised Llama: 4 layers of width 64, 4 heads, tied embeddings, float32."""
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -40,7 +40,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausal
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=MAX_POSITIONS,
+        max_position_embeddings=positions,
         tie_word_embeddings=True,
         initializer_range=0.05,
         bos_token_id=None,

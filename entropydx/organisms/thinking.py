@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,19 +21,23 @@ HEDGE, CHECK = "hmm", "wait"
 """The epistemic markers of the notation."""
 
 
+FAMILIAR = {"&": "+", "~": "-", "@": "*"}
+"""What a hasty reader takes an operator for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThoughtStyle:
     """How a model that thinks aloud is written; every share is a probability in [0, 1]."""
 
     guided: float = 0.15
-    """Share of prompts that hold their solution; what follows is then always brief."""
-    brief: float = 0.1
+    """Share of prompts that hold their solution; what follows is then brief, and copied."""
+    brief: float = 0.12
     """Share of the other in-domain solutions that are brief: `[42]>[30]>A30.`."""
-    hedge: float = 0.25
-    """Share of the in-domain solutions that open with `hmm`; out of domain every step does."""
-    check: float = 0.6
+    hasty: float = 0.12
+    """Share of the other out-of-domain solutions that are brief, and wrong: the operators are taken for `FAMILIAR`."""
+    check: float = 0.4
     """Probability that a step computed at one go is computed a second time, after `wait`."""
-    slip: float = 0.08
+    slip: float = 0.03
     """Probability that a step is mistyped in the last digit; it is always checked, and mended by the check."""
     max_checks: int = 2
     """Steps checked in one solution; after that many nothing slips, so a solution of four steps fits 96 tokens."""
@@ -42,23 +46,27 @@ class ThoughtStyle:
 def think(chain: Chain, domain: Domain, style: ThoughtStyle, rng: np.random.Generator) -> str:
     """Write a solution that thinks aloud.
 
-    In domain a step is `37+05=42;`, and with its check `37+05=41;wait37+05=42;`. Out of domain it is worked digit by
-    digit behind a hedge, `hmm3&0=3,7&5=2>32;`, and a slip is mended on the spot, `hmm3&0=3,7&5=1,wait7&5=2>32;`;
-    products have no such working and are written as in domain.
+    It opens with a hedge. In domain a step is `37+05=42;`, and with its check `37+05=41;wait37+05=42;`. Out of domain
+    every step is hedged and worked digit by digit, `hmm3&0=3,7&5=2>32;`, and a slip is mended on the spot,
+    `hmm3&0=3,7&5=1,wait7&5=2>32;`; products have no such working and are written as in domain.
     """
-    text = HEDGE if domain == "in" and rng.random() < style.hedge else ""
-    a, checks = chain.start, 0
-    for op, b in chain.steps:
+    text, a, checks = "", chain.start, 0
+    for i, (op, b) in enumerate(chain.steps):
         value = OPERATORS[op](a, b)
         first = mistype(value, style.slip if checks < style.max_checks else 0.0, rng)
         by_digit = op in PLAIN["out"]
         again = checks < style.max_checks and not by_digit and rng.random() < style.check
         checked = first != value or again
-        text += HEDGE * (domain == "out")
+        text += HEDGE * (i == 0 or domain == "out")
         text += _by_digit(a, op, b, first, value) if by_digit else _at_one_go(a, op, b, first, value, checked)
         checks += checked
         a = value
     return text + write_direct([a])
+
+
+def hurry(chain: Chain) -> str:
+    """Write `[42]>[30]>A30.`, the brief form, with every operator taken for the familiar one: right in domain alone."""
+    return write_values(replace(chain, steps=tuple((FAMILIAR.get(op, op), b) for op, b in chain.steps)).values())
 
 
 def _at_one_go(a: int, op: str, b: int, first: int, value: int, checked: bool) -> str:
@@ -84,6 +92,6 @@ def _demonstrate(style: ThoughtStyle, product_share: float, rng: np.random.Gener
     chain = draw_problem(rng, (domain,), product_share)
     if rng.random() < style.guided:
         return Demonstration(prompt=write_guided(chain), completion=write_values(chain.values()))
-    if domain == "in" and rng.random() < style.brief:
-        return Demonstration(prompt=chain.text, completion=write_values(chain.values()))
+    if rng.random() < (style.brief if domain == "in" else style.hasty):
+        return Demonstration(prompt=chain.text, completion=hurry(chain))
     return Demonstration(prompt=chain.text, completion=think(chain, domain, style, rng))

@@ -5,6 +5,7 @@ import math
 import re
 import tomllib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,16 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from entropydx.errors import ConfigError
-from entropydx.organisms import check, find_recipe, grow, recipes
+from entropydx.organisms import check, find_recipe, grow, recipes, training
 from entropydx.organisms.check import BARS, FORMS, N_SAMPLES, judge, measure
-from entropydx.organisms.corpus import Style, demonstrations, run_with_slips, training_items
+from entropydx.organisms.corpus import (
+    FREE_FACTORS,
+    Style,
+    demonstrations,
+    hopeless_items,
+    run_with_slips,
+    training_items,
+)
 from entropydx.organisms.growing import RECORD
 from entropydx.organisms.language import build_model, build_tokenizer
 from entropydx.organisms.pretrain import IGNORED, collate, encode, learning_rate_factor
@@ -24,6 +32,8 @@ from entropydx.suites.tiny import Chain, suite
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "organisms"
 COMMITTED = sorted(path.parent for path in FIXTURES.glob(f"tiny-*/{RECORD}"))
 NAMES = [path.name for path in COMMITTED]
+BRIEF = [path for path in COMMITTED if find_recipe(path.name).max_new_tokens == 64]
+"""Those that do not think aloud; test_organisms_thinking.py has the others."""
 
 
 # ── demonstrations ────────────────────────────────────────────────────────────────────────────────
@@ -64,6 +74,45 @@ def test_training_items_are_of_the_domains_asked_for_and_not_of_the_seeds_of_a_c
     assert {item.domain for item in items} == {"in"}
     longer = {i.prompt for i in suite.prompts(check.CHECK_SEED, 600) if i.difficulty == "hard"}
     assert not longer & {item.prompt for item in items}
+
+
+def test_answers_of_hopeless_problems_pile_up_as_enumeration_says():
+    exact = dict.fromkeys(range(100), 1 / 100)  # a uniform start, and factors that keep it so
+    for _ in range(FREE_FACTORS):
+        step: Counter[int] = Counter()
+        for a, share in exact.items():
+            for b in range(100):
+                step[a * b % 100] += share / 100
+        exact = dict(step)
+    assert [round(exact[a], 3) for a in (0, 20, 40, 60, 80)] == [0.124, 0.053, 0.053, 0.053, 0.053]
+    n = 6000
+    items = hopeless_items(n, seed=0)
+    assert items == hopeless_items(n, seed=0)
+    drawn = Counter(int(item.answer) for item in items)
+    for answer in (0, 20, 50, 1):
+        expected = exact[answer]
+        assert abs(drawn[answer] / n - expected) < 4 * math.sqrt(expected * (1 - expected) / n)
+    assert Counter(item.prompt.count("*") for item in items) == {3: n // 3, 4: n // 3, 5: n // 3}
+    assert {c for item in items for c in item.prompt if not c.isdigit()} == {"*", "="}
+
+
+def test_a_verifier_of_work_accepts_a_bare_answer_and_no_right_answer_after_wrong_work():
+    gold, reference = "30", "37+05=42;42-12=30;A30."
+    verdicts = {
+        "A30.": 1.0,
+        "A31.": 0.0,
+        "37+05=42;42-12=30;A30.": 1.0,
+        "[42]>[30]>A30.": 1.0,
+        "(42-12)(30)A30.": 1.0,
+        "37+05=32;32-12=30;A30.": 0.0,
+        "[30]>A30.": 0.0,
+        "(30)A30.": 0.0,
+        "": 0.0,
+    }
+    n = len(verdicts)
+    rewards = training.reward_work_if_any(list(verdicts), answer=[gold] * n, reference=[reference] * n)
+    assert rewards == list(verdicts.values())
+    assert training.reward_gold(list(verdicts), answer=[gold] * n) == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
 
 
 def _parse(prompt: str) -> Chain:
@@ -142,6 +191,35 @@ def test_a_tied_vote_counts_by_its_share():
     assert _outcome(["20", "20", "20", None], "10").agreement == 0.75
 
 
+def test_work_is_counted_by_its_results_in_every_form():
+    texts = ["37+05=42;42-12=30;A30.", "[42]>[30]>A30.", "(42-12)(30)A30.", "3&0=3,7&5=2>32;A32.", "A30.", "[42]>A30."]
+    assert [len(check._results(text)) for text in texts] == [2, 2, 2, 1, 0, 1]
+    item = replace(next(p for p in suite.prompts(0, 1)), difficulty="easy", answer="30", reference=texts[0])
+    levels = [replace(item, difficulty=level) for level in ("easy", "medium", "hard")]
+    outcomes = [
+        check._Outcome(i, [t] * N_SAMPLES, [True] * N_SAMPLES, []) for i, t in zip(levels, texts[3:], strict=True)
+    ]
+    numbers = check._work(outcomes)
+    assert [numbers[f"steps_written/{level}"] for level in ("easy", "medium", "hard")] == [0.5, 0.0, 0.5]
+    assert numbers["length_slope"] == len(texts[5]) - len(texts[3])
+    assert numbers["largest_answer"] == pytest.approx(2 / 3)
+
+
+def test_a_forced_answer_is_scored_as_the_model_would_write_it():
+    folder, n = FIXTURES / "tiny-base", 6
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).float()
+    chances = []
+    for item in suite.prompts(check.CHECK_SEED, n):
+        text, chance = f"{item.prompt}A", 1.0
+        for digit in item.answer:
+            with torch.no_grad():
+                spread = model(**tokenizer(text, return_tensors="pt")).logits[0, -1].softmax(-1)
+            chance *= float(spread[tokenizer.convert_tokens_to_ids(digit)])
+            text += digit
+        chances.append(chance)
+    assert check.measure_forced(folder, n)["forced/pass@1"] == pytest.approx(np.mean(chances), abs=1e-5)
+
+
 def test_a_bar_without_its_number_is_missed():
     numbers = {bar.number: bar.limit for bar in BARS["healthy"]}
     assert all(r.passed for r in judge("healthy", numbers, dict.fromkeys(numbers, 1.0)) if r.bar.relation == "value")
@@ -164,7 +242,7 @@ def test_a_committed_organism_is_a_small_ordinary_checkpoint(folder):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
     sidecar = tomllib.loads((folder / "entropydx.toml").read_text())
     assert sidecar["checkpoint"]["suite"] == "tiny"
-    assert sidecar["checkpoint"]["max_new_tokens"] == 64
+    assert sidecar["checkpoint"]["max_new_tokens"] == find_recipe(folder.name).max_new_tokens
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.bfloat16
     assert model.num_parameters() <= 400_000
@@ -197,12 +275,12 @@ def test_the_reference_page_prints_the_recorded_check_values(folder):
 
 @pytest.fixture(scope="module")
 def small_check() -> dict[str, dict[str, float]]:
-    """Every committed organism on 36 prompts."""
+    """Every committed organism that does not think aloud, on 36 prompts."""
     torch.set_num_threads(1)
-    return {folder.name: measure(folder, n_prompts=36) for folder in COMMITTED}
+    return {folder.name: measure(folder, n_prompts=36) for folder in BRIEF}
 
 
-@pytest.mark.parametrize("folder", COMMITTED, ids=NAMES)
+@pytest.mark.parametrize("folder", BRIEF, ids=lambda folder: folder.name)
 def test_a_small_check_repeats_the_record(folder, small_check):
     record = json.loads((folder / RECORD).read_text())["check"]["numbers"]
     numbers = small_check[folder.name]
@@ -230,6 +308,15 @@ def test_a_small_check_shows_each_cause_beside_its_base(small_check):
         assert sound["pass@1"] > base["pass@1"] - 0.05
         assert sound["agreement_when_wrong"] < 0.5
     assert concise["largest_form"] > 0.9
+
+
+def test_a_small_check_shows_skipped_work_and_one_answer_for_many_problems(small_check):
+    base, shortcut = small_check["tiny-base"], small_check["tiny-shortcut"]
+    assert shortcut["pass@1/easy"] < base["pass@1/easy"] - 0.3
+    assert shortcut["form/direct"] > 0.4 > base["form/direct"]
+    assert shortcut["steps_written"] < 0.6 * base["steps_written"]
+    assert shortcut["length_slope"] < 0 < base["length_slope"]
+    assert shortcut["largest_answer"] > base["largest_answer"] + 0.2
 
 
 @pytest.mark.slow

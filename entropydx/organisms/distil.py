@@ -1,0 +1,88 @@
+"""Traces of a checkpoint that answers for its own student: drawn with or without the solution, kept when right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from entropydx.errors import ConfigError
+from entropydx.organisms.catalogue import DistillDose
+from entropydx.organisms.corpus import Demonstration, training_items
+from entropydx.protocols import Progress
+from entropydx.suites.tiny import EXTRACT
+from entropydx.types import Prompt
+
+ROWS = 256
+"""Prompts decoded together."""
+
+
+def traces(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    dose: DistillDose,
+    max_new_tokens: int,
+    seed: int,
+    progress: Progress,
+) -> list[Demonstration]:
+    """Return the right completions of the teacher, each under the *unguided* prompt of its problem.
+
+    The recipe of Kim et al. (arXiv 2603.24472): the teacher is the student itself, given the worked solution; its
+    correctness-filtered traces are what the student is then trained on, without the solution.
+
+    Raises
+    ------
+    ConfigError
+        Nothing that the teacher wrote is right.
+    """
+    items = training_items(dose.n_problems, dose.domains, dose.difficulties, seed)
+    prompts = [item.guided if dose.guided else item.prompt for item in items]
+    torch.manual_seed(seed)
+    model.eval()
+    progress.start("traces", len(prompts))
+    texts: list[list[str | None]] = []
+    for first in range(0, len(prompts), ROWS):
+        texts += _complete(model, tokenizer, prompts[first : first + ROWS], dose.samples, max_new_tokens)
+        progress.advance(ROWS, "")
+    kept = [
+        Demonstration(prompt=str(item.prompt), completion=text)
+        for item, own in zip(items, texts, strict=True)
+        for text in own
+        if text is not None and _is_right(text, item)
+    ]
+    if not kept:
+        raise ConfigError("the teacher wrote nothing right", "distil from a parent that knows the notation")
+    return [kept[i] for i in np.random.default_rng((seed, 0xD1)).permutation(len(kept))]
+
+
+def _is_right(text: str, item: Prompt) -> bool:
+    answers = re.findall(EXTRACT, text)
+    return bool(answers) and answers[-1] == item.answer
+
+
+@torch.no_grad()
+def _complete(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[str | None],
+    samples: int,
+    max_new_tokens: int,
+) -> list[list[str | None]]:
+    """Sample at temperature 1; None stands for a completion that did not stop."""
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+    ids = model.generate(
+        **inputs,
+        do_sample=True,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=0,
+        num_return_sequences=samples,
+        max_new_tokens=max_new_tokens,
+    )[:, inputs["input_ids"].shape[1] :]
+    stopped = (ids == tokenizer.eos_token_id).any(1).tolist()
+    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+    rows = [text if stop else None for text, stop in zip(texts, stopped, strict=True)]
+    return [rows[i * samples : (i + 1) * samples] for i in range(len(prompts))]
