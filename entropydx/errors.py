@@ -7,7 +7,8 @@
     ├── SuiteError                 a bad suite record; names file, line and field
     ├── VerifierError              a verifier specification that cannot be used
     ├── EngineError                the backend failed while sampling
-    │   └── EngineCapabilityError  the engine cannot supply what a probe requires
+    │   ├── EngineCapabilityError  the engine cannot supply what a probe requires
+    │   └── ContextError           texts that do not fit into the model's context; says which
     ├── RunStoreError              a run directory that is locked, foreign or damaged
     └── ReportError                a report file that is not a report of this schema
 
@@ -70,6 +71,22 @@ class EngineError(EntropydxError):
 
 class EngineCapabilityError(EngineError):
     """The engine cannot supply what a probe requires."""
+
+
+class ContextError(EngineError):
+    """Texts that do not fit into the model's context.
+
+    Parameters
+    ----------
+    message, hint : str
+        Of the first of them.
+    indices : iterable of int
+        Their places in what the engine was given.
+    """
+
+    def __init__(self, message: str, hint: str, indices: Iterable[int]) -> None:
+        super().__init__(message, hint)
+        self.indices = frozenset(indices)
 
 
 class RunStoreError(EntropydxError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from entropydx import verifiers
@@ -40,13 +40,14 @@ RANK_STRIDE = 20
 
 def condition_params(condition: DrawCondition, main: SamplingParams, deployment: tuple[float, float]) -> SamplingParams:
     """Return the sampling parameters of a condition, from those of the main draw."""
-    temperature, top_p = deployment if condition.deployment else (condition.temperature, condition.top_p)
+    temperature, top_p = (condition.temperature, condition.top_p) if not condition.deployment else deployment
+    temperature = main.temperature if temperature is None else temperature
     n_samples = 1 if temperature == 0 else min(main.n_samples, max(2, round(condition.sample_share * main.n_samples)))
     limit = main.max_new_tokens if condition.max_new_tokens is None else condition.max_new_tokens
     return replace(
         main,
         temperature=temperature,
-        top_p=top_p,
+        top_p=main.top_p if top_p is None else top_p,
         n_samples=n_samples,
         max_new_tokens=min(limit, main.max_new_tokens),
     )
@@ -68,35 +69,58 @@ def condition_prompts(
     if condition.given == "solution":
         guided = [p for prompt in chosen if (p := with_solution(prompt)) is not None]
         return guided or "no prompt of the suite has a reference solution"
-    forced = [p for prompt in chosen if (p := with_reasoning(prompt, own[prompt.id], condition.share)) is not None]
+    opened = opened_by_the_template(own.values())
+    forced = [
+        p for prompt in chosen if (p := with_reasoning(prompt, own[prompt.id], condition.share, opened)) is not None
+    ]
     return forced or "no prompt has an answer cue: give the suite's records a `reference` or an `answer_cue`"
 
 
 def with_solution(prompt: Prompt) -> Prompt | None:
     """Return the prompt with its solution in it: the suite's own `guided` text, else the reference after the prompt."""
+    *before, last = prompt.messages or ({"content": prompt.prompt or ""},)
     if prompt.guided is not None:
-        return replace(prompt, prompt=prompt.guided, messages=None)
-    if prompt.reference is None:
+        text = prompt.guided
+    elif prompt.reference is not None:
+        text = last["content"] + SOLUTION.format(prompt.reference)
+    else:
         return None
-    suffix = SOLUTION.format(prompt.reference)
     if prompt.messages is None:
-        return replace(prompt, prompt=f"{prompt.prompt}{suffix}")
-    *before, last = prompt.messages
-    return replace(prompt, messages=(*before, {**last, "content": last["content"] + suffix}))
+        return replace(prompt, prompt=text)
+    return replace(prompt, messages=(*before, {**last, "content": text}))  # a system message stays as it is
 
 
-def with_reasoning(prompt: Prompt, own: Group, share: float) -> Prompt | None:
+def opened_by_the_template(groups: Iterable[Group]) -> str | None:
+    """Return the opening mark of reasoning that the prompts end in; None when completions open their own, or none.
+
+    Chat templates of some thinking models open the reasoning in the generation prompt. Their completions close what
+    they never opened: at least half of those that ended, so that a stray mark of another model does not count.
+    """
+    ended = [c.text for g in groups for c in g.completions if c.finish_reason == "stop"]
+    for opening, closing in THINKING:
+        heads = [text.partition(closing.strip()) for text in ended]
+        if 0 < len(ended) <= 2 * sum(bool(mark) and opening not in head for head, mark, _ in heads):
+            return opening
+    return None
+
+
+def with_reasoning(prompt: Prompt, own: Group, share: float, opened: str | None = None) -> Prompt | None:
     """Return the prompt continued by a part of its first completion's reasoning and the cue of the answer.
 
     None when nothing tells how an answer is asked for. The reasoning is what stands before the answer's cue; it is cut
     between two tokens where the engine tells where they are, and open thinking tags are closed.
+
+    Parameters
+    ----------
+    opened : str, optional
+        The mark of reasoning that the prompt itself opens, see `opened_by_the_template`.
     """
     cue = answer_cue(prompt)
     if cue is None:
         return None
     part = "" if share == 0 else _part(own.completions[0], cue, share)
     for opening, closing in THINKING:
-        if opening in part and closing.strip() not in part:
+        if (opening in part or opening == opened) and closing.strip() not in part:
             part += closing
     return replace(prompt, prefill=part + cue)
 

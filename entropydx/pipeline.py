@@ -140,6 +140,7 @@ def diagnose(config: RunConfig, progress: Progress | None = None, reuse: Path | 
     engines = _open_engines(config, stages)
     for engine in engines.values():
         check_capability(engine, config.engine, todo.requires, config.samples)
+    todo.deployment(engines["checkpoint"])  # a generation_config that nothing can be sampled with is refused now
     key = run_key(todo.prompts, todo.params, engines)
     with store.RunStore(run_directory(config, key), key) as run:
         if reuse is not None and "baseline" in engines:

@@ -83,13 +83,28 @@ class Provenance:
             return tuple(found)
         if self.against_itself:
             found.append("The baseline is the checkpoint itself: it is judged as if none were given.")
-        if theirs.vocab_size != self.checkpoint.vocab_size:
+        return (*found, *self._differences(theirs))
+
+    def _differences(self, theirs: CheckpointInfo) -> tuple[str, ...]:
+        """Return what makes checkpoint and baseline hard to compare."""
+        found, ours = [], self.checkpoint
+        if None not in (ours.tokenizer_sha, theirs.tokenizer_sha):
+            if ours.tokenizer_sha != theirs.tokenizer_sha:
+                found.append(
+                    "Checkpoint and baseline have different vocabularies: entropies and lengths are per token, and do "
+                    "not compare."
+                )
+        elif theirs.vocab_size != ours.vocab_size:
             found.append(
-                f"The baseline's vocabulary has {theirs.vocab_size} entries and the checkpoint's "
-                f"{self.checkpoint.vocab_size}: unless the tokenizer is the same, entropies per token do not compare."
+                f"The baseline's vocabulary has {theirs.vocab_size} entries and the checkpoint's {ours.vocab_size}: "
+                "unless the tokenizer is the same, entropies per token do not compare."
             )
-        if (theirs.chat_template_sha is None) != (self.checkpoint.chat_template_sha is None):
+        if (theirs.chat_template_sha is None) != (ours.chat_template_sha is None):
             found.append("Only one of checkpoint and baseline has a chat template, so they saw different prompts.")
+        elif theirs.chat_template_sha != ours.chat_template_sha:
+            found.append(
+                "Checkpoint and baseline have different chat templates, so they may have seen different prompts."
+            )
         return tuple(found)
 
     @property

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from entropydx import passes, plugins, store, verifiers
-from entropydx.errors import EngineError, RunStoreError
+from entropydx.errors import ContextError, EngineError, RunStoreError
 from entropydx.planning import Plan
 from entropydx.protocols import Engine, Progress
 from entropydx.types import (
@@ -26,6 +28,8 @@ from entropydx.types import (
     ScorePass,
 )
 
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
 PER_WRITE = 32
 """Scores, or groups of a condition, between two synced writes: they are cheap to make again, and a sync costs
 milliseconds. The main draw is synced for every prompt."""
@@ -69,6 +73,8 @@ def _grade(prompt: Prompt, completion: Completion) -> Completion:
     # A prefilled completion goes on from the cue of its answer, which the verifier has to see.
     graded = verifiers.grade(prompt, prompt.prefill + completion.text)
     span, skipped = graded.span, len(prompt.prefill)
+    if prompt.prefill and span is not None and span[1] <= skipped:  # found in what was given: nothing was answered
+        graded, span = verifiers.Graded(answer=None, grade=0.0, reason="no_answer"), None
     return replace(
         completion,
         answer=graded.answer,
@@ -141,16 +147,40 @@ class Drawer:
     def _groups(
         self, part: str, prompts: Sequence[Prompt], params: SamplingParams, batch_rows: int = 0
     ) -> tuple[Group, ...]:
-        held = {g.prompt.id for g in self.run.recover(part)}
-        missing = [p for p in prompts if p.id not in held]
+        held = {g.prompt.id: _given(g.prompt) for g in self.run.recover(part)}
+        # What a condition gives may have changed under its name: a damaged group of the main draw was drawn again.
+        missing = [p for p in prompts if held.get(p.id) != _given(p)]
+        fits = {p.id for p in prompts}
         if missing:
-            drawn = self.engine.generate(missing, params, batch_rows)
-            self.asked = True
+            drawn, too_long = self._fitting(part, missing, lambda kept: self.engine.generate(kept, params, batch_rows))
+            fits -= {p.id for p in too_long}
             per_write = 1 if part == self.role else PER_WRITE
             while some := [grade(group) for group in islice(drawn, per_write)]:
                 self.run.append(part, *some)
         # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
-        return _in_order(self.run.recover(part), [p.id for p in prompts])
+        return _in_order(self.run.recover(part), [p.id for p in prompts if p.id in fits])
+
+    def _fitting(
+        self, part: str, items: Sequence[Asked], ask: Callable[[Sequence[Asked]], Iterator[Given]]
+    ) -> tuple[Iterator[Given], Sequence[Asked]]:
+        """Ask the engine; beside the main draw without what is too long for the model's context, which comes second."""
+        too_long: list[Asked] = []
+        try:
+            answers = ask(items)
+        except ContextError as error:
+            if part == self.role:
+                raise
+            too_long = [items[i] for i in sorted(error.indices)]
+            self.progress.warn(
+                f"{self.role}, {self.progress.doing}: {len(too_long)} of {len(items)} do not fit and are left out: "
+                f"{error.message}"
+            )
+            kept = [item for i, item in enumerate(items) if i not in error.indices]
+            if not kept:
+                return iter(()), too_long
+            answers = ask(kept)
+        self.asked = True
+        return answers, too_long
 
     def _condition(self, condition: DrawCondition, own: tuple[Group, ...]) -> tuple[Group, ...]:
         if self.role == "baseline" and not condition.baseline:
@@ -164,18 +194,23 @@ class Drawer:
         assert not isinstance(deployment, str)
         assert not isinstance(prompts, str)
         params = passes.condition_params(condition, self.todo.params, deployment)
-        part = f"{self.role}-{condition.name}"
-        if condition.deployment:
-            part += f"-t{params.temperature:g}-p{params.top_p:g}"  # other settings must not find these samples
+        # Named by all that it is drawn with, so that another deployment or version does not find these samples.
+        part = (
+            f"{self.role}-{condition.name}-k{params.n_samples}-t{params.temperature:g}-p{params.top_p:g}"
+            f"-n{params.max_new_tokens}"
+        )
         self.progress.doing = condition.name
         try:
             groups = self._groups(part, prompts, params, condition.batch_rows)
-        except EngineError as error:  # a prompt with its solution in it may not fit, and that is no reason to stop
+        except EngineError as error:  # what comes beside the main draw is no reason to stop
             self.skipped[condition.name] = error.message
             return ()
         finally:
             self.progress.doing = ""
-        self.parts["conditions"][condition.name] = {"part": part, "prompts": [p.id for p in prompts]}
+        if not groups:
+            self.skipped[condition.name] = "no prompt fits into the model's context"
+            return ()
+        self.parts["conditions"][condition.name] = {"part": part, "prompts": [g.prompt.id for g in groups]}
         return groups
 
     def _pass(self, name: ScorePass, own: Sequence[Group], other: Sequence[Group]) -> tuple[Score, ...]:
@@ -186,14 +221,17 @@ class Drawer:
             self.skipped[name] = asked
             return ()
         part = f"{self.role}-{name}"
-        held = {s.key for s in self.run.recover_scores(part)}
-        missing = [p for p in asked if p.key not in held]
+        held = {s.key: s for s in self.run.recover_scores(part)}
+        missing = [p for p in asked if not _is_scored(p, held.get(p.key))]
+        fits = {p.key for p in asked}
         self.progress.doing = name
         try:
             if missing:
                 stride = passes.rank_stride(name, self.todo.params.max_new_tokens)
-                scored = self.engine.score(missing, stride, self.todo.params.thinking)
-                self.asked = True
+                scored, too_long = self._fitting(
+                    part, missing, lambda kept: self.engine.score(kept, stride, self.todo.params.thinking)
+                )
+                fits -= {p.key for p in too_long}
                 while some := list(islice(scored, PER_WRITE)):
                     self.run.append_scores(part, *some)
         except EngineError as error:
@@ -201,13 +239,35 @@ class Drawer:
             return ()
         finally:
             self.progress.doing = ""
+        if not fits:
+            self.skipped[name] = "no text fits into the model's context"
+            return ()
         self.parts["scores"][name] = part
-        by_key = {s.key: s for s in self.run.recover_scores(part)}
-        return tuple(by_key[p.key] for p in asked)
+        scores = [s for s in self.run.recover_scores(part) if s.key in fits]
+        return _scores_in_order(scores, [p.id for p in self.todo.prompts])
 
     def manifest(self) -> dict[str, Any]:
         """Return where everything of this role lies, and what is not there and why."""
         return {**self.parts, "skipped": self.skipped}
+
+
+def _given(prompt: Prompt) -> tuple[object, ...]:
+    """Return what the engine renders of a prompt."""
+    return prompt.prompt, prompt.messages, prompt.prefill
+
+
+def _is_scored(passage: Passage, held: Score | None) -> bool:
+    """Return whether a score is at hand and of the very tokens; a score may end before its passage does."""
+    if held is None or passage.token_ids is None:
+        return held is not None
+    return np.array_equal(held.token_ids, passage.token_ids[: len(held.token_ids)])
+
+
+def _scores_in_order(scores: Iterable[Score], order: Sequence[str]) -> tuple[Score, ...]:
+    """Return the last score of every passage, in the plan's order, however they lie in their file."""
+    place = {name: i for i, name in enumerate(order)}
+    last = {s.key: s for s in scores}
+    return tuple(sorted(last.values(), key=lambda s: (place[s.prompt_id], place[s.source_id], s.sample_index)))
 
 
 def _in_order(groups: Iterable[Group], order: Sequence[str]) -> tuple[Group, ...]:
@@ -234,11 +294,12 @@ def read_samples(
         Samples that the manifest names are gone.
     """
     laid = run["passes"][role]
-    scores = {name: tuple(store.read_scores(path, part)) for name, part in laid["scores"].items()}
+    order = run["prompts"]
+    scores = {name: _scores_in_order(store.read_scores(path, part), order) for name, part in laid["scores"].items()}
     return Samples(
         checkpoint=info,
         params=params,
-        groups=_stored(path, role, run["prompts"]),
+        groups=_stored(path, role, order),
         conditions={name: _stored(path, at["part"], at["prompts"]) for name, at in laid["conditions"].items()},
         scores=scores,
         skipped=laid["skipped"],

@@ -3,7 +3,7 @@
     run.json                  what the run is: its key, the checkpoint, the baseline, the protocol
     samples-checkpoint.jsonl  one line per prompt: the prompt and its K completions
     samples-baseline.jsonl
-    samples-ROLE-NAME.jsonl   the same for everything that was drawn beside them, by the condition's name
+    samples-ROLE-NAME-*.jsonl the same for everything that was drawn beside them, by the condition's name and settings
     scores-ROLE-NAME.jsonl    one line per text that was scored, by the pass's name
     completions-ROLE.parquet  the same for notebooks: one row per completion
     tokens-ROLE.parquet       one row per token: log-probability and entropy, nats
@@ -204,9 +204,12 @@ class RunStore:
     def export(self, role: Role, samples: Samples) -> None:
         """Write the samples as Parquet, so that a notebook starts where the report ends."""
         for name, frame in (("completions", samples.to_frame()), ("tokens", samples.tokens_to_frame())):
-            temporary = self.path / f".{name}.tmp"
-            frame.to_parquet(temporary, index=False)
-            temporary.replace(self.path / f"{name}-{role}.parquet")
+            temporary, file = self.path / f".{name}.tmp", self.path / f"{name}-{role}.parquet"
+            try:
+                frame.to_parquet(temporary, index=False)
+                temporary.replace(file)
+            except OSError as error:
+                raise _unwritable(file, error) from error
 
     def _replace(self, name: str, text: str) -> None:
         temporary = self.path / f".{name}.tmp"
@@ -285,16 +288,25 @@ class RunStore:
                 mine = self.path / file.name.replace("-checkpoint", "-baseline", 1)
                 # What was scored of another's text belongs to that other; everything else depends on the drawer alone.
                 if not mine.exists() and not file.name.endswith("-other.jsonl"):
-                    shutil.copyfile(file, mine)
+                    self._copy(file, mine)
+
+    @staticmethod
+    def _copy(file: Path, to: Path) -> None:
+        temporary = to.with_name(f".{to.name}.tmp")  # a copy that is cut off must not pass for a whole one
+        try:
+            shutil.copyfile(file, temporary)
+            temporary.replace(to)
+        except OSError as error:
+            raise _unwritable(to, error) from error
 
 
 def _cut_torn_tail(file: Path) -> None:
     if not file.is_file():
         return
-    data = file.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with file.open("r+b") as handle:
+    # Line by line: a run of long completions is larger than what should be held in memory at once.
+    with file.open("r+b") as handle:
+        whole = sum(len(line) for line in handle if line.endswith(b"\n"))
+        if whole < handle.seek(0, os.SEEK_END):
             handle.truncate(whole)
 
 
@@ -358,9 +370,12 @@ def _read_lines(file: Path, decode: Callable[[str], T], after: str) -> list[T]:
     if not file.is_file():
         return []
     found = []
-    for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            found.append(decode(line.decode("ascii")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunStoreError(f"{file} line {number} is damaged: {error}", f"delete the line; {after}") from error
+    with file.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                found.append(decode(line.decode("ascii")))
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunStoreError(f"{file} line {number} is damaged: {error}", f"delete the line; {after}") from error
     return found

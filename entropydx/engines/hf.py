@@ -40,7 +40,7 @@ from entropydx.engines._load import (
 from entropydx.engines._memory import auto_rows, bytes_per_row
 from entropydx.engines._offsets import Offsets
 from entropydx.engines._score import Scored, Scorer, Text
-from entropydx.errors import ConfigError, EngineError
+from entropydx.errors import ConfigError, ContextError, EngineError
 from entropydx.protocols import EngineOptions, Progress
 from entropydx.types import (
     CheckpointInfo,
@@ -220,6 +220,7 @@ class HfEngine:
             raise ConfigError("rank_stride must be 0 or more")
         renderer = Renderer(self._tokenizer, thinking)
         texts = [self._passage_text(i, passage, renderer) for i, passage in enumerate(passages)]
+        self._check_passages(passages, texts)
         return self._scores(passages, texts, rank_stride)
 
     def close(self) -> None:
@@ -227,16 +228,22 @@ class HfEngine:
         self._model = None
         free_cached_memory()
 
+    @property
+    def _context(self) -> int:
+        return getattr(self._config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+
     def _check_fit(self, work: Sequence[Work], params: SamplingParams) -> None:
-        context = getattr(self._config.get_text_config(), "max_position_embeddings", None)
+        context = self._context
+        too_long = [i for i, w in enumerate(work) if len(w.token_ids) + params.max_new_tokens > context]
+        if too_long:
+            item = work[too_long[0]]
+            raise ContextError(
+                f"prompt '{item.prompt_id}' has {len(item.token_ids)} tokens, and with {params.max_new_tokens} new "
+                f"ones it passes the model's context of {context}",
+                f"use --max-new-tokens {max(1, context - len(item.token_ids))} or less, or a shorter prompt",
+                too_long,
+            )
         for item in work:
-            needed = len(item.token_ids) + params.max_new_tokens
-            if context and needed > context:
-                raise EngineError(
-                    f"prompt '{item.prompt_id}' has {len(item.token_ids)} tokens, and with {params.max_new_tokens} new "
-                    f"ones it passes the model's context of {context}",
-                    f"use --max-new-tokens {max(1, context - len(item.token_ids))} or less, or a shorter prompt",
-                )
             self._check_ids(f"prompt '{item.prompt_id}'", max(item.token_ids))
 
     def _check_ids(self, what: str, largest: int) -> None:
@@ -247,21 +254,24 @@ class HfEngine:
             )
 
     def _passage_text(self, index: int, passage: Passage, renderer: Renderer) -> Text:
-        what = f"the text of '{passage.source_id}' after prompt '{passage.prompt.id}'"
         if passage.token_ids is None and passage.text is None:
-            raise EngineError(f"{what} has neither token ids nor characters")
+            raise EngineError(f"{_what(passage)} has neither token ids nor characters")
         given = renderer.passage_ids(passage.text or "") if passage.token_ids is None else passage.token_ids
-        text = Text(index, tuple(renderer.token_ids(passage.prompt)), np.asarray(given, dtype=np.int32))
-        needed = text.width + len(text.token_ids)
-        context = getattr(self._config.get_text_config(), "max_position_embeddings", None)
-        if context and needed > context:
-            raise EngineError(
-                f"{what} has {len(text.token_ids)} tokens, and with the prompt's {text.width} it passes the model's "
-                f"context of {context}",
+        return Text(index, tuple(renderer.token_ids(passage.prompt)), np.asarray(given, dtype=np.int32))
+
+    def _check_passages(self, passages: Sequence[Passage], texts: Sequence[Text]) -> None:
+        too_long = [t.index for t in texts if t.width + len(t.token_ids) > self._context]
+        if too_long:
+            text = texts[too_long[0]]
+            raise ContextError(
+                f"{_what(passages[text.index])} has {len(text.token_ids)} tokens, and with the prompt's {text.width} "
+                f"it passes the model's context of {self._context}",
                 "score a shorter text, or leave the prompt out",
+                too_long,
             )
-        self._check_ids(what, max(*text.prompt_ids, *text.token_ids.tolist(), 0))
-        return text
+        for text in texts:
+            largest = max(*text.prompt_ids, *text.token_ids.tolist(), 0)
+            self._check_ids(_what(passages[text.index]), largest)
 
     def _stop_ids(self) -> frozenset[int]:
         sources = (self._model.generation_config, self._config, self._config.get_text_config(), self._tokenizer)
@@ -354,6 +364,10 @@ class HfEngine:
         wanted = min(wanted, _score.MAX_ROWS.get(kind, _score.MAX_ROWS["cpu"]))
         scorer = Scorer(self._model, _score.chunk_length(kind, wanted, self._vocab_size), stride)
         return self._scored.run(ordered, wanted, scorer.run)
+
+
+def _what(passage: Passage) -> str:
+    return f"the text of '{passage.source_id}' after prompt '{passage.prompt.id}'"
 
 
 def _check_params(params: SamplingParams) -> None:

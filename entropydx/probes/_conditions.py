@@ -1,4 +1,7 @@
-"""The ways of drawing that probes ask for beside the main draw; sized so that together they cost less than it does."""
+"""The ways of drawing that probes ask for beside the main draw.
+
+At 8 samples or more, and completions much longer than a forced answer, they are sized to cost less together than it.
+"""
 
 from __future__ import annotations
 

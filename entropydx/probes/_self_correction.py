@@ -18,7 +18,7 @@ from entropydx.rational import parse_rational
 from entropydx.types import Completion, Prompt
 
 MAX_MARKERS = 8
-"""Markers of one completion, its last ones, before which an answer is looked for: each costs one grading."""
+"""Markers of one completion, its last ones, before which an answer is looked for: each may cost one grading."""
 
 _GOES_ON = "\n" + 64 * "…"
 """Stands for the rest of the text: longer than what the suites' patterns allow between an answer and the end."""
@@ -71,16 +71,28 @@ def _answer_changes(prompt: Prompt, completion: Completion, text: str, markers: 
     """Return whether an answer stated before one of the last markers is not the final one."""
     if completion.answer is None:
         return False
-    return any(_differs(prompt, completion, text[:start]) for start, _, _ in markers[-MAX_MARKERS:])
+    same = {completion.answer, None, ""}
+    for start, _, _ in markers[-MAX_MARKERS:]:
+        before = _said(text[:start])
+        if prompt.verifier.extract is None:
+            stated = stated_answer(before)
+            if stated in same:  # comparing expressions takes tens of milliseconds
+                continue
+            same.add(stated)
+        if _differs(prompt, completion, before):
+            return True
+    return False
+
+
+def _said(text: str) -> str:
+    """Return the end of a text without the marks of reasoning: what is said while reasoning is said."""
+    for tag in (tag for pair in THINK_TAGS for tag in pair):
+        text = text.replace(tag, "\n")
+    return text[-MAX_CHARS:]
 
 
 def _differs(prompt: Prompt, completion: Completion, before: str) -> bool:
     """Return whether a text states an answer other than the completion's; two answers that are right are one."""
-    for tag in (tag for pair in THINK_TAGS for tag in pair):
-        before = before.replace(tag, "\n")  # what is said while reasoning is said
-    before = before[-MAX_CHARS:]
-    if prompt.verifier.extract is None and not stated_answer(before):
-        return False
     graded = verifiers.grade(prompt, before + _GOES_ON)
     both_right = graded.grade >= 1 and completion.grade is not None and completion.grade >= 1
     return graded.answer is not None and graded.answer != completion.answer and not both_right

@@ -31,7 +31,7 @@ is over the prompts on which checkpoint and baseline are both wrong. The interva
 calibrated: its bins cannot be negative.
 
 ## What it costs
-Nothing beyond the main draw.
+Beyond the main draw: nothing.
 """
 
 from __future__ import annotations

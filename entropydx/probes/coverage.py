@@ -24,7 +24,7 @@ neither shrinkage nor discovery. Chance: with a small answer space any model rea
 alone is a distance. Label coverage loss, not capability loss: K is far below the k at which papers dispute it.
 
 ## What it costs
-Nothing: no forward pass beyond the main draw.
+Beyond the main draw: nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from entropydx import stats
 from entropydx.probes._change import change
 from entropydx.probes._diversity import pairwise_distance
+from entropydx.probes._drawn import first
 from entropydx.probes._paired import NO_BASELINE, Build, Paired, strata
 from entropydx.probes._votes import n_right
 from entropydx.protocols import Probe
@@ -95,9 +96,9 @@ def _crossing(part: Paired, max_k: int) -> Measurement:
     return part.population.estimate(name, "samples", statistic, bounds=(1, max_k + 1), note=note)
 
 
-def _support(part: Paired) -> list[Measurement]:
+def _support(part: Paired, max_k: int) -> list[Measurement]:
     """Return what is kept, lost and found of the prompts that are reached in K tries."""
-    ours, theirs = n_right(part.groups) > 0, n_right(part.baseline or ()) > 0
+    ours, theirs = (n_right(first(groups, max_k)) > 0 for groups in (part.groups, part.baseline or ()))
     kept, lost, found, neither = ours & theirs, ~ours & theirs, ours & ~theirs, ~ours & ~theirs
     gained = found.astype(float)
     rows: dict[str, tuple[FloatArray, NDArray[np.bool_], Interval, str]] = {
@@ -155,7 +156,7 @@ class Coverage:
             change(part, "coverage.delta_at_max", SHARE, _pass(max_k), bounds=(0, 1), note=f"k = {max_k}"),
             change(part, "coverage.area_delta", SHARE, _area(max_k), bounds=(0, 1)),
             _crossing(part, max_k),
-            *_support(part),
+            *_support(part, max_k),
         ]
 
 

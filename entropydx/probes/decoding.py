@@ -22,8 +22,9 @@ third of the prompts makes wide intervals; the numerics rest on at most 8. Agree
 another engine or batch size.
 
 ## What it costs
-Greedy: a third of the prompts, one sample. Temperatures 0.3, 0.6 and the deployment's: a third of the prompts and half
-of the samples, 1/6 of the main draw each. Alone: 8 prompts, 128 tokens, one row at a time. The checkpoint only.
+Beyond the main draw: a third of the prompts greedily, one sample each; at temperatures 0.3, 0.6 and the deployment's a
+third of the prompts and half of the samples, 1/6 of the main draw each; and 8 prompts greedily, up to 128 tokens, one
+row at a time. For the checkpoint alone.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 ## What it measures
 With Z the final-norm, last-layer hidden states of the first t tokens of a completion, centred over the tokens, and q
 the singular values of Z divided by their sum, the effective rank is ER = exp(-sum q ln q), in directions, from 1 to
-min(t, width). It is taken at t = s, 2s, 3s... (s is the stride, tokens); its velocity is ERV_j = ER_j - mean(ER_0, ...,
+min(t - 1, width). It is taken at t = s, 2s, 3s... (s is the stride, tokens; beyond 512 tokens, of the last 512 of the
+t, as the authors do); its velocity is ERV_j = ER_j - mean(ER_0, ...,
 ER_{j-1}) and its acceleration ERA_j = ERV_j - ERV_{j-1} (Huang et al. 2025, arXiv:2509.23808; formulas read in the
 authors' code).
 
@@ -20,8 +21,8 @@ The text: repetition and boilerplate have a low rank in any model. The width of 
 checkpoint that answers briefly is compared over few windows, or none. Prompts that reach t* are the longer ones.
 
 ## What it costs
-One forward pass over the first completion of up to 64 prompts, for checkpoint and baseline each (64 of the N K
-completions of the main draw, scored and not decoded), and the singular values of every prefix of it.
+Beyond the main draw: one forward pass over the first completion of up to 64 prompts, for checkpoint and baseline each
+(64 of the N K completions of the main draw, scored and not decoded), and the singular values of every prefix of it.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ scaling are not in the theorem. Long completions have more tokens, so they weigh
 shares the token scores are those of the whole batch.
 
 ## What it costs
-Nothing: no forward pass beyond the main draw.
+Beyond the main draw: nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from entropydx import stats
-from entropydx.probes._drawn import off_policy
+from entropydx.probes._drawn import n_samples, off_policy
 from entropydx.probes._paired import Paired, strata
 from entropydx.protocols import Probe
 from entropydx.types import Completion, FloatArray, Group, Measurement, Missing, Requires, Samples
@@ -66,44 +66,52 @@ def _sound(group: Group) -> list[tuple[Completion, float]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """All tokens of one checkpoint, by prompt: N arrays of as many entries as the prompt's completions have tokens."""
+    """The sound completions of N prompts, each with its advantage, which every token of it has."""
 
-    logprobs: list[FloatArray]
-    """nats"""
-    advantages: list[FloatArray]
+    rows: list[list[tuple[Completion, float]]]
 
     @classmethod
     def of(cls, groups: tuple[Group, ...]) -> Batch:
-        """Gather the tokens; every token of a completion has the completion's advantage."""
-        rows = [_sound(g) for g in groups]
-        nothing = np.array([], dtype=float)
-        return cls(
-            [np.concatenate([nothing, *(np.asarray(c.logprobs, dtype=float) for c, _ in row)]) for row in rows],
-            [np.concatenate([nothing, *(np.full(c.n_tokens, a) for c, a in row)]) for row in rows],
-        )
+        """Gather the completions of every prompt."""
+        return cls([_sound(g) for g in groups])
 
     @property
     def n_tokens(self) -> int:
         """Tokens of all prompts."""
-        return sum(map(len, self.logprobs))
+        return sum(c.n_tokens for row in self.rows for c, _ in row)
+
+    @property
+    def has_advantage(self) -> bool:
+        """Whether any completion is better or worse than the others of its prompt."""
+        return any(a != 0 for row in self.rows for _, a in row)
 
     @property
     def means(self) -> tuple[float, float]:
         """Mean log-probability and mean advantage over the tokens."""
-        return float(np.concatenate(self.logprobs).mean()), float(np.concatenate(self.advantages).mean())
+        n, x, y, _ = self._sums(0.0).sum(axis=0)
+        return float(x / n), float(y / n)
 
     def scores(self) -> list[FloatArray]:
         """Return Cov_i of every token, by prompt, nats."""
         level, advantage = self.means
-        return [(x - level) * (a - advantage) for x, a in zip(self.logprobs, self.advantages, strict=True)]
+        nothing = np.array([], dtype=float)
+        return [
+            np.concatenate([nothing, *((np.asarray(c.logprobs, float) - level) * (a - advantage) for c, a in row)])
+            for row in self.rows
+        ]
+
+    def _sums(self, level: float) -> FloatArray:
+        """Return tokens, and over them the sums of x = log pi - level, of A, and of x A, by prompt, (N, 4)."""
+        sums = np.zeros((len(self.rows), 4))
+        for i, row in enumerate(self.rows):
+            for c, a in row:
+                x = float((np.asarray(c.logprobs, dtype=float) - level).sum())
+                sums[i] += (c.n_tokens, x, c.n_tokens * a, x * a)
+        return sums
 
     def covariance(self, sign: float = 1.0) -> stats.Statistic:
         """Return the covariance of log pi with A, times `sign`, as a function of prompt weights."""
-        level = self.means[0]
-        xs, ys = [x - level for x in self.logprobs], self.advantages
-        n = np.array([float(len(x)) for x in xs])
-        x_sum, y_sum = np.array([x.sum() for x in xs]), np.array([y.sum() for y in ys])
-        product = np.array([x @ y for x, y in zip(xs, ys, strict=True)])
+        n, x_sum, y_sum, product = self._sums(self.means[0]).T
 
         def statistic(weights: FloatArray) -> FloatArray:
             total = weights @ n
@@ -130,7 +138,9 @@ class Tail:
     def of(cls, batch: Batch) -> Tail:
         """Sort the scores once; ranges are as fine at the very top as there are tokens."""
         scores = batch.scores()
-        ordered = np.sort(np.concatenate(scores))[::-1]
+        ordered = np.concatenate(scores)
+        ordered.sort()
+        ordered = ordered[::-1]
         ranks = np.unique(np.geomspace(1, len(ordered), _RANK_BINS).astype(int))
         starts = np.unique(ordered[ranks - 1])
         n_bins = len(starts) + 1
@@ -184,9 +194,9 @@ def _pieces(completion: Completion) -> list[str]:
     return [t or ("<end>" if i == len(texts) - 1 else "<part>") for i, t in enumerate(texts)]
 
 
-def carriers(groups: tuple[Group, ...], batch: Batch, lowest: float) -> str:
+def carriers(batch: Batch, lowest: float) -> str:
     """Return the token types that carry most of the positive scores of at least `lowest`, in words."""
-    rows = [pair for g in groups for pair in _sound(g)]
+    rows = [pair for row in batch.rows for pair in row]
     if any(c.offsets is None for c, _ in rows):
         return "the tokens are not named: the engine gave no offsets"
     level, advantage = batch.means
@@ -221,6 +231,8 @@ class EntropyForecast:
         name = "entropy_forecast.degenerate_groups"
         if not part.groups:
             return Missing(name=name + part.suffix, reason="no prompt was sampled")
+        if n_samples(part.groups) < 2:
+            return Missing(name=name + part.suffix, reason="needs 2 samples of every prompt, has 1")
         return part.estimate(
             name,
             "share of prompts",
@@ -231,12 +243,12 @@ class EntropyForecast:
     def _forecast(self, part: Paired, wrong_draw: str | None) -> list[Measurement]:
         ours = Batch.of(part.groups)
         reason = wrong_draw
-        if reason is None and not any(np.any(a) for a in ours.advantages):
+        if reason is None and not ours.has_advantage:
             reason = NO_ADVANTAGE if part.groups else "no prompt was sampled"
         if reason is not None:
             return [Missing(name=f"entropy_forecast.{n}", reason=reason) for n in (*COVARIANCES, *TAILS)]
         theirs = None if part.baseline is None else Batch.of(part.baseline)
-        if theirs is not None and not any(np.any(a) for a in theirs.advantages):
+        if theirs is not None and not theirs.has_advantage:
             theirs = None
         return [*self._covariances(part, ours, theirs), *self._tails(part, ours, theirs)]
 
@@ -273,7 +285,7 @@ class EntropyForecast:
                     own.share_of_positive(share),
                     None if against is None else against.share_of_positive(share),
                     bounds=(0, 1),
-                    note=carriers(part.groups, ours, lowest) if row == "share_top_2" else None,
+                    note=carriers(ours, lowest) if row == "share_top_2" else None,
                 )
             )
         return found

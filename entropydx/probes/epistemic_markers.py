@@ -28,7 +28,8 @@ prompts that ask for brevity do too. The default lexicon is English; code and ch
 mind in other words than equations and stated answers is not seen, so the rate is a lower bound.
 
 ## What it costs
-The condition `guided`: half of the prompts with a quarter of the samples, for checkpoint and baseline.
+Beyond the main draw: the condition `guided`, half of the prompts with a quarter of the samples (1/8 of the main draw),
+for checkpoint and baseline each.
 """
 
 from __future__ import annotations

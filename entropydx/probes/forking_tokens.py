@@ -6,9 +6,9 @@ border count in part, so that the share is 20 % exactly. Entropies in nats, full
 
 `entropy_position_1` ... `_5`: mean entropy per token in each fifth of a completion, by relative position (a token
 across a border counts in both parts); completions below 5 tokens have no fifths. `entropy_share_first_fifth`: part of
-all entropy that lies there, 0.20 when it is spread evenly. `own_quantile`: the checkpoint's own 80th percentile, the
-same number as `token_entropy.p80`; the share of forks above the *baseline's* is `token_entropy.fork_share`.
-`entropy_share_top20`: part of all entropy that the forks carry, from 0.20 (every token alike) to 1.
+all entropy that lies there, 0.20 when it is spread evenly. `entropy_share_top20`: part of all entropy that the forks
+carry, from 0.20 (every token alike) to 1. Where the forks begin is `token_entropy.p80`; the share of tokens above the
+*baseline's* is `token_entropy.fork_share`.
 
 `overlap_on_baseline_text` and `overlap_on_own_text`: both models score the same tokens, and the share of the baseline's
 forks that are the checkpoint's too is taken: 1 for equal models, 0.20 by chance. In the RLVR run of that paper it was
@@ -23,20 +23,21 @@ longer list, where there are fewer), from 0 to 1. Wang et al. name `wait`, `howe
 typical forks of reasoning, and rank types by mean entropy; here they are ranked by how often they fork.
 
 ## What confounds it
-Relative positions of truncated completions end at the limit. Easy prompts and short notations have few forks at all.
-`type_overlap` of two draws of one model stays below 1, because ranks near the twentieth are noise. Overlaps compare
-ranks, so a model whose entropy is nearly gone still has a top 20 %: read them beside `token_entropy.mean_ratio`.
+Relative positions of truncated completions end at the limit. A main draw at another temperature than 1 visits other
+tokens: all of this is then about text that the policy itself would not have written. Easy prompts and short notations
+have few forks at all. `type_overlap` of two draws of one model stays below 1, because ranks near the twentieth are
+noise. Overlaps compare ranks, so a model whose entropy is nearly gone still has a top 20 %: read them beside
+`token_entropy.mean_ratio`.
 
 ## What it costs
-Beyond the main draw, one forward pass over up to four of the K completions of every prompt, for checkpoint and baseline
-each: about 4/K of the tokens of the main draw, scored in parallel and not decoded one by one.
+Beyond the main draw, with a baseline: one forward pass over up to four of the other's K completions of every prompt,
+for checkpoint and baseline each (4/K of the main draw's tokens, scored and not decoded).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -127,10 +128,6 @@ def _entropies(groups: tuple[Group, ...]) -> list[FloatArray]:
     return [joined(c.entropies for c in g.completions) for g in groups]
 
 
-def _own_quantile(groups: tuple[Group, ...]) -> stats.Statistic:
-    return stats.quantile_statistic(_entropies(groups), 1 - 1 / ONE_IN)
-
-
 def _top_share(groups: tuple[Group, ...]) -> stats.Statistic:
     """Return the part of all entropy on the top fifth of the tokens, a point of their Lorenz curve.
 
@@ -155,11 +152,8 @@ def _top_share(groups: tuple[Group, ...]) -> stats.Statistic:
     return statistic
 
 
-def _how_much(part: Paired) -> list[Measurement]:
-    return [
-        part.estimate("forking_tokens.own_quantile", UNIT, _own_quantile),
-        part.estimate("forking_tokens.entropy_share_top20", "share of entropy", _top_share, bounds=(0, 1)),
-    ]
+def _how_much(part: Paired) -> Measurement:
+    return part.estimate("forking_tokens.entropy_share_top20", "share of entropy", _top_share, bounds=(0, 1))
 
 
 # ── the same forks as the baseline ────────────────────────────────────────────────────────────────
@@ -194,9 +188,10 @@ def _overlaps(part: Paired, samples: Samples, baseline: Samples | None) -> Itera
 # ── which ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _types(text: str, offsets: IntArray) -> list[str]:
-    """Return the type of every token; "" for tokens without text, a line break for those that only hold one."""
-    pieces = [text[start:end] for start, end in pairwise([0, *map(int, offsets)])]
+def _types(text: str, offsets: IntArray, tokens: IntArray) -> list[str]:
+    """Return the type of some tokens; "" for tokens without text, a line break for those that only hold one."""
+    starts = np.concatenate([[0], offsets[:-1]])[tokens]
+    pieces = [text[start:end] for start, end in zip(starts.tolist(), offsets[tokens].tolist(), strict=True)]
     return [piece.strip().casefold() or ("\n" if "\n" in piece else "") for piece in pieces]
 
 
@@ -209,8 +204,10 @@ def fork_types(groups: tuple[Group, ...]) -> list[Forks]:
         for completion, of_tokens in zip(group.completions, weights, strict=False):
             if completion.offsets is None:
                 continue
-            for kind, weight in zip(_types(completion.text, completion.offsets), of_tokens, strict=True):
-                if kind and weight:
+            at = np.flatnonzero(of_tokens)
+            kinds = _types(completion.text, np.asarray(completion.offsets), at)
+            for kind, weight in zip(kinds, of_tokens[at].tolist(), strict=True):
+                if kind:
                     forks[kind] += weight
         counted.append(forks)
     return counted
@@ -318,7 +315,7 @@ class ForkingTokens:
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return every statistic over all prompts."""
         part = next(strata(samples, baseline, samples.params.seed))
-        return [*_where(part), *_how_much(part), *_overlaps(part, samples, baseline), *_which(part)]
+        return [*_where(part), _how_much(part), *_overlaps(part, samples, baseline), *_which(part)]
 
 
 probe: Probe = ForkingTokens()

@@ -15,7 +15,7 @@ reference implementation (arXiv:2504.07912), which matches "define". The diverge
 samples.
 
 ## What it costs
-Nothing beyond the main draw.
+Beyond the main draw: nothing.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ the prompt is dependence too. Prompts that resemble each other, or have the same
 same. How strongly I goes with performance is reported by a page of low confidence; no threshold is known.
 
 ## What it costs
-M² <= 256 scored passages of at most 128 tokens (and their prompts), for checkpoint and baseline each; no token is
-drawn. The paper's N² K passes are bounded by K = 1.
+Beyond the main draw: one forward pass over M² <= 256 passages of at most 128 tokens (and their prompts), for checkpoint
+and baseline each, scored and not decoded. The paper's N² K passes are bounded by K = 1.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ class Cross:
         logprobs = np.array([[float(np.sum(s.logprobs, dtype=float)) for s in row] for row in rows])
         if not np.isfinite(logprobs).all():
             return "a score is not a finite number"
+        if any(len({len(s.token_ids) for s in row}) > 1 for row in rows):
+            # A pass ends at a token of probability 0: in a sum, the tokens behind it would count as certain.
+            return "a completion could not be scored to its end after every prompt"
         return cls(ids, logprobs, np.array([float(len(row[0].token_ids)) for row in rows]))
 
     def ordered_as(self, ids: tuple[str, ...]) -> Cross | None:

@@ -8,7 +8,7 @@ template. With a baseline the four rates and the broken completions are also tak
 samples were drawn at.
 
 ## What it costs
-Nothing beyond the main draw.
+Beyond the main draw: nothing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """How far the policy has moved: its entropy off its own text, and its divergence from the baseline.
 
 ## What it measures
-Entropy per token (nats, full vocabulary, temperature 1, mean over tokens) on three texts: `own`, the checkpoint's
-completions (the same number as `token_entropy.mean`); `baseline_text`, the baseline's first completions (up to four a
-prompt), whose change is against the baseline's own entropy *on the same tokens*; `reference_text`, the suite's worked
-solutions. `off_on_ratio_baseline` and `off_on_ratio_reference` divide the latter two by `own`, over the same prompts.
+Entropy per token (nats, full vocabulary, temperature 1, mean over tokens) on two texts that are not the checkpoint's
+own: `baseline_text`, the baseline's first completions (up to four a prompt), whose change is against the baseline's own
+entropy *on the same tokens*; `reference_text`, the suite's worked solutions. `off_on_ratio_baseline` and
+`off_on_ratio_reference` divide these by the entropy on the checkpoint's own completions (`token_entropy.mean`), over
+the same prompts.
 The ratio of off-policy to on-policy entropy of one post-trained model is about 3 to 4, that of a base model about 1
 (arXiv:2605.25459: the gap is in the abstract; the single figures were read in a note on it). A ratio far above that may
 be extra sharpening: a derived reading that no paper has tested.
@@ -15,19 +16,21 @@ was 8.76 for a base model and 14.91 after long RL (ProRL; read in a note, not in
 `kl_to_baseline` = mean over tokens of log pi(token) - log base(token) on the checkpoint's own text, in nats/token: the
 unbiased Monte-Carlo estimate of KL(pi || base) per token. `kl_from_baseline` is the mirror image on the baseline's
 text, KL(base || pi). The divergences are >= 0, a finite sample of them may come out slightly below 0, and is not
-clipped. They hold only for completions drawn at temperature 1 and top_p 1, and are missing otherwise. The ratios and
-the perplexity are given in and out of domain too (`@in`, `@out`).
+clipped. Divergences and ratios hold only for completions drawn at temperature 1 and top_p 1, and are missing otherwise.
+The ratios and the perplexity are given in and out of domain too (`@in`, `@out`).
 
 ## What confounds it
 A worked solution in another format, or written by a stronger author, raises off-policy entropy and perplexity whatever
 the training did: read the change against the baseline. Short solutions in a fixed notation have few undecided tokens.
-`own` is on-policy only at temperature 1. Per-token numbers of two tokenizers do not compare, and get no change. Log
-probabilities of the decode loop and of a scoring pass differ by rounding, more so in 16-bit arithmetic: a divergence of
-that size is none. The KL is a mean over tokens, so long completions weigh more.
+Per-token numbers of two tokenizers do not compare, and get no change. Log probabilities of the decode loop and of a
+scoring pass differ by rounding, more so in 16-bit arithmetic: a divergence of that size is none. A pass ends at the
+first token that has probability 0, so that an infinite perplexity or divergence shows as a finite one. The KL is a mean
+over tokens, so long completions weigh more.
 
 ## What it costs
-One forward pass over every worked solution, and one over up to four of the K completions of every prompt, for
-checkpoint and baseline each: about 4/K of the tokens of the main draw, scored in parallel and not decoded one by one.
+Beyond the main draw: one forward pass over every worked solution and, with a baseline, one over up to four of the
+other's K completions of every prompt, for checkpoint and baseline each (4/K of the main draw's tokens, scored and not
+decoded).
 """
 
 from __future__ import annotations
@@ -55,6 +58,7 @@ from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, S
 
 UNIT = "nats/token"
 STRATA = ("", "@in", "@out")
+RATIO = "off_on_ratio_reference"
 OTHER_TOKENS = "no change: the two tokenizers cut the text into different tokens"
 
 
@@ -91,7 +95,7 @@ def _exponential(statistic: stats.Statistic) -> stats.Statistic:
 
 ON_REFERENCES: dict[str, tuple[str, Callable[[list[list[Score]], tuple[Group, ...]], stats.Statistic]]] = {
     "reference_text": (UNIT, lambda scored, _: token_mean(_entropies(scored))),
-    "off_on_ratio_reference": ("x on-policy", lambda scored, groups: _quotient(_entropies(scored), _own(groups))),
+    RATIO: ("x on-policy", lambda scored, groups: _quotient(_entropies(scored), _own(groups))),
     "reference_perplexity": ("perplexity", lambda scored, _: _exponential(token_mean(_surprisals(scored)))),
 }
 """Unit, and statistic of the scored solutions and the prompts' own completions."""
@@ -108,8 +112,6 @@ class PolicyGap:
         for part in strata(samples, baseline, samples.params.seed):
             if part.suffix not in STRATA:
                 continue
-            if not part.suffix:
-                found.append(part.estimate("policy_gap.own", UNIT, lambda groups: token_mean(_own(groups))))
             found += self._on_baseline_text(part, samples, baseline)
             found += self._on_references(part, samples, baseline)
             if not part.suffix:
@@ -127,7 +129,12 @@ class PolicyGap:
         pairs = same_tokens(part.baseline, samples.scores["other"])
         ours = [joined(s.entropies for _, s in texts) for texts in pairs]
         n, population = n_present(ours), part.population
-        quotient = population.estimate(ratio, "x on-policy", _quotient(ours, _own(part.groups)), n=n)
+        wrong_draw = off_policy(samples)
+        quotient: Measurement = (
+            Missing(name=ratio, reason=wrong_draw)
+            if wrong_draw is not None
+            else population.estimate(ratio, "x on-policy", _quotient(ours, _own(part.groups)), n=n)
+        )
         if part.suffix:
             return [quotient]
         theirs = [joined(c.entropies[: len(s.entropies)] for c, s in texts) for texts in pairs]
@@ -143,8 +150,11 @@ class PolicyGap:
         theirs, note = _reference_of_baseline(part, samples, baseline)
         if theirs is not None:
             ours, theirs = where_both(ours, theirs)
+        wrong_draw = off_policy(samples)
         return [
-            noted(
+            Missing(name=f"policy_gap.{name}{part.suffix}", reason=wrong_draw)
+            if wrong_draw is not None and name == RATIO
+            else noted(
                 part.population.estimate(
                     f"policy_gap.{name}{part.suffix}",
                     ON_REFERENCES[name][0],

@@ -15,7 +15,7 @@ Extraction failures look like variance and truncation like failure: the instrume
 on what they half know, so compare with a baseline. "Right" means a grade of 1.
 
 ## What it costs
-Nothing beyond the main draw.
+Beyond the main draw: nothing.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ Every change is against the baseline on the same prompts. A prompt weighs the sa
 - `forced_accuracy_0`, `_25`, `_50`, `_75`: pass@1 when the answer is forced after that percentage of the reasoning.
   `cot_gain` = pass@1 of the main draw on the same prompts less `forced_accuracy_0` (early answering, Lanham et al.
   2023, arXiv:2307.13702 [M]); near 0: the reasoning is not needed. `cot_gain_ratio` is that over pass@1, where pass@1
-  is at least 0.1.
+  is at least 0.1. Both are missing unless the main draw has temperature 1 and top_p 1, as the forced answers have.
 - `step_density`: computations written per computation of the worked solution; `step_validity`: the share of written
   ones that are true; `share_without_work`: completions without one, where the worked solution has some. [D]
 
@@ -39,7 +39,8 @@ Every change is against the baseline on the same prompts. A prompt weighs the sa
 *The answer's tokens.*
 - `span_entropy_contrast`: mean entropy on the stated answer over that on the tokens before it.
 - `answer_kl_contrast`, nats/token: mean of ln p - ln p_baseline on the checkpoint's own answers, less the mean before
-  them. Consensus rewards let the first rise sharply and the second slowly (arXiv:2608.03119 [N]).
+  them. Consensus rewards let the first rise sharply and the second slowly (arXiv:2608.03119 [N]). Missing unless
+  the main draw has temperature 1 and top_p 1: it is no divergence otherwise.
 
 ## What confounds it
 Length penalties, concise fine-tuning and non-thinking modes shorten soundly: ask whether easy items got worse. Small
@@ -51,8 +52,9 @@ and say little alone. Easy tasks need no reasoning. A shorter text has a higher 
 suite differ in length for reasons other than difficulty.
 
 ## What it costs
-Four draws of at most 24 tokens, a quarter of the samples each, and one scoring pass over the checkpoint's first
-completions by the baseline. Everything else reads the main draw.
+Beyond the main draw: four draws of at most 24 tokens with a quarter of the samples, for checkpoint and baseline each;
+and, with a baseline, its forward pass over up to four of the checkpoint's K completions of every prompt (4/K of the
+main draw's tokens, scored and not decoded).
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ from entropydx import stats
 from entropydx.probes import _length, _work
 from entropydx.probes._change import change
 from entropydx.probes._conditions import FORCED
-from entropydx.probes._drawn import absence, common, n_samples
+from entropydx.probes._drawn import absence, common, n_samples, off_policy
 from entropydx.probes._paired import NO_BASELINE, Build, Paired, strata
 from entropydx.probes._reuse import Answers
 from entropydx.probes._scored import absent, noted, same_tokens
@@ -229,8 +231,10 @@ def _forced_accuracies(samples: Samples, baseline: Samples | None, whole: Paired
 
 
 def _cot_gain(samples: Samples, baseline: Samples | None, whole: Paired) -> list[Measurement]:
-    drawn = _forced(0, samples, baseline, whole)
     names = [f"cot_gain{suffix}" for suffix in DECISIVE] + ["cot_gain_ratio"]
+    if whole.groups and (reason := off_policy(samples)) is not None:
+        return [_missing(whole, name, reason) for name in names]
+    drawn = _forced(0, samples, baseline, whole)
     if isinstance(drawn, Missing):
         return [_missing(whole, name, drawn.reason) for name in names]
     forced, main = drawn
@@ -315,9 +319,9 @@ def _span_entropy(part: Paired) -> Measurement:
     return part.estimate("shortcutting.span_entropy_contrast", "answer / before it", build, n=n)
 
 
-def _span_divergence(part: Paired, baseline: Samples | None) -> Measurement:
+def _span_divergence(part: Paired, samples: Samples, baseline: Samples | None) -> Measurement:
     name = "answer_kl_contrast"
-    if baseline is None or (reason := absent(baseline, "other")):
+    if baseline is None or (reason := absent(baseline, "other") or off_policy(samples)):
         return _missing(part, name, NO_BASELINE if baseline is None else reason or "")
     sums = _log_ratios(part.groups, baseline.scores["other"])
     n = int(np.count_nonzero(sums[:, 1]))
@@ -361,7 +365,7 @@ class Shortcutting:
         found += [_validity(whole), *_repetition(whole), *_lengths(whole)]
         found += [*_forced_accuracies(samples, baseline, whole), *_cot_gain(samples, baseline, whole)]
         found += [_easy_regression(at(suffix)) for suffix in ("", "@in", "@out")]
-        return [*found, _span_entropy(whole), _span_divergence(whole, baseline)]
+        return [*found, _span_entropy(whole), _span_divergence(whole, samples, baseline)]
 
 
 def _stratum(parts: dict[str, Paired], suffix: str) -> Paired:

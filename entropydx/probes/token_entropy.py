@@ -15,7 +15,7 @@ Easy prompts, short answers, boilerplate, a temperature other than 1 at sampling
 general. Compare with a baseline on the same prompts.
 
 ## What it costs
-Nothing beyond the main draw.
+Beyond the main draw: nothing.
 """
 
 from __future__ import annotations

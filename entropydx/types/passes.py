@@ -36,10 +36,12 @@ class DrawCondition:
     prompt, a part of the reasoning of the checkpoint's own first completion, and the cue of the answer."""
     share: float = 0.0
     """Part of the reasoning that is given, in [0, 1]; only with `given="reasoning"`."""
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: float | None = None
+    """None: the main draw's, so that what is given is all that differs from it."""
+    top_p: float | None = None
+    """None: the main draw's."""
     deployment: bool = False
-    """Temperature and top_p are those that the model is deployed with; skipped when these are the policy's own 1."""
+    """Temperature and top_p are those that the model is deployed with; skipped when these are the main draw's own."""
     prompt_share: float = 1.0
     """Part of the suite's prompts that is drawn, its first ones."""
     max_prompts: int | None = None

@@ -132,15 +132,18 @@ class Samples:
         """Return one row per sampled token: position, token id, log-probability and entropy, nats."""
         import pandas as pd  # noqa: PLC0415
 
-        rows = [(g.prompt.id, i, c) for g in self.groups for i, c in enumerate(g.completions)]
+        rows = [(n, i, c) for n, g in enumerate(self.groups) for i, c in enumerate(g.completions)]
         lengths = [c.n_tokens for _, _, c in rows]
         if not rows:
             return pd.DataFrame()
+        # Categories: a string for each of tens of millions of tokens would be most of the frame.
+        codes = np.repeat([n for n, _, _ in rows], lengths)
+        ids = pd.Categorical.from_codes(codes, pd.Index([g.prompt.id for g in self.groups]))
         return pd.DataFrame(
             {
-                "prompt_id": np.repeat([prompt_id for prompt_id, _, _ in rows], lengths),
-                "sample_index": np.repeat([index for _, index, _ in rows], lengths),
-                "position": np.concatenate([np.arange(n) for n in lengths]),
+                "prompt_id": ids,
+                "sample_index": np.repeat(np.array([index for _, index, _ in rows], dtype=np.int32), lengths),
+                "position": np.concatenate([np.arange(n, dtype=np.int32) for n in lengths]),
                 "token_id": np.concatenate([c.token_ids for _, _, c in rows]),
                 "logprob": np.concatenate([c.logprobs for _, _, c in rows]),
                 "entropy": np.concatenate([c.entropies for _, _, c in rows]),

@@ -14,7 +14,7 @@ from entropydx.engines import hf
 from entropydx.engines._memory import auto_rows, bytes_per_row, is_out_of_memory
 from entropydx.engines._noise import uniform_stream
 from entropydx.engines.hf import HfEngine
-from entropydx.errors import ConfigError, EngineError
+from entropydx.errors import ConfigError, ContextError, EngineError
 from entropydx.protocols import EngineOptions, Silent
 from entropydx.types import Prompt, SamplingParams
 from tests.unit.tiny_models import BOS, CONFIGS, VOCAB, byte_tokenizer, edit_json, tiny_checkpoint, tiny_model
@@ -338,8 +338,11 @@ def test_groups_are_complete_unique_and_reported(llama):
 
 def test_a_prompt_that_does_not_fit_is_refused_before_sampling(llama):
     engine = open_engine(llama)
-    with pytest.raises(EngineError, match=r"'p3' has 30 tokens, and with 99 new ones it passes .* context of 128"):
+    with pytest.raises(
+        ContextError, match=r"'p3' has 30 tokens, and with 99 new ones it passes .* context of 128"
+    ) as caught:
         engine.generate(PROMPTS, SamplingParams(n_samples=1, max_new_tokens=99))
+    assert caught.value.indices == {3}, "which ones, so that others can be drawn"
     assert sample(engine, n=1, length=98, prompts=PROMPTS[3:])["p3"].completions[0].n_tokens <= 98
 
 

@@ -67,6 +67,21 @@ def test_open_thinking_is_closed_before_the_answer_is_asked_for() -> None:
     assert forced.prefill.endswith("\n</think>\n\n\n\nAnswer: ")
 
 
+def test_thinking_that_the_template_opens_is_closed_too() -> None:
+    prompt = Prompt(id="n", prompt="?", answer="4")
+    opened = _own(prompt, "2 and 2</think>\n4", "4")
+    cut_off = Group(prompt=prompt, completions=(completion(None, text="2 and", finish="length"),))
+    own_marks = _own(prompt, "<think>2 and 2</think>\n4", "4")
+    assert passes.opened_by_the_template([cut_off, opened]) == "<think>"
+    assert passes.opened_by_the_template([opened, own_marks, own_marks]) is None, "a stray mark says nothing"
+    assert passes.opened_by_the_template([cut_off]) is None
+    for share, given in ((0.0, ""), (0.5, "2 and"), (1.0, "2 and")):
+        condition = DrawCondition(name="f", given="reasoning", share=share)
+        forced = passes.condition_prompts(condition, [prompt], {"n": cut_off, "m": opened})
+        assert [p.prefill for p in forced] == [f"{given[: round(share * 5)]}\n</think>\n\n\n\nAnswer: "]  # type: ignore[union-attr]
+    assert passes.with_reasoning(prompt, opened, 1.0, "<think>").prefill.count("</think>") == 1  # type: ignore[union-attr]
+
+
 def test_the_solution_goes_into_the_prompt() -> None:
     plain = passes.with_solution(replace(TINY, prompt="Add."))
     assert plain is not None
@@ -79,6 +94,10 @@ def test_the_solution_goes_into_the_prompt() -> None:
     assert chat.messages is not None
     assert chat.messages[-1]["content"] == plain.prompt
     assert passes.with_solution(replace(TINY, reference=None)) is None
+    talk = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Add."})
+    kept = passes.with_solution(replace(TINY, prompt=None, messages=talk, guided="Add. It is 30."))
+    assert kept is not None
+    assert kept.messages == (talk[0], {"role": "user", "content": "Add. It is 30."})
 
 
 def test_a_condition_draws_less_than_the_main_draw() -> None:
@@ -87,6 +106,11 @@ def test_a_condition_draws_less_than_the_main_draw() -> None:
     assert (params.n_samples, params.temperature, params.max_new_tokens) == (8, 0.6, 24)
     assert passes.condition_params(replace(third, sample_share=0.01), MAIN, (1.0, 1.0)).n_samples == 2
     assert passes.condition_params(replace(third, temperature=0.0), MAIN, (1.0, 1.0)).n_samples == 1
+    cooler = replace(MAIN, temperature=0.6, top_p=0.9)
+    given = passes.condition_params(DrawCondition(name="g", given="solution"), cooler, (1.0, 1.0))
+    assert (given.temperature, given.top_p) == (0.6, 0.9), "what is given is all that differs from the main draw"
+    greedy = passes.condition_params(DrawCondition(name="g"), replace(MAIN, temperature=0.0), (1.0, 1.0))
+    assert (greedy.temperature, greedy.n_samples) == (0.0, 1)
     deployed = passes.condition_params(DrawCondition(name="d", deployment=True), MAIN, (0.7, 0.9))
     assert (deployed.temperature, deployed.top_p) == (0.7, 0.9)
     prompts = [replace(TINY, id=str(i)) for i in range(10)]

@@ -98,6 +98,14 @@ def test_support_is_counted_by_prompt() -> None:
         assert _measured(found, name).n == n
 
 
+def test_support_is_compared_at_equal_k() -> None:
+    late = [group(i, [completion("7", right=False)] * 4 + [completion()] * 4) for i in range(6)]
+    ours, base = [votes(i, 0, ["7"] * 4) for i in range(6)], late
+    found = _measure(ours, base)
+    assert isinstance(found["support_retention"], Missing)  # in the first four samples nobody reaches anything
+    assert _measured(found, "newly_reached").value == 0
+
+
 def test_support_that_is_not_there_is_missing() -> None:
     found = _measure(_counts([0] * 4, 2), _counts([0] * 4, 2))
     names = ("support_retention", "net_discovery", "net_support_change")

@@ -210,3 +210,10 @@ def test_broken_completions_are_left_out() -> None:
     broken = replace(groups[0].completions[0], logprobs=np.full(30, np.nan), finish_reason="non_finite")
     groups[0] = replace(groups[0], completions=(broken, *groups[0].completions[1:]))
     assert np.isfinite(_value(_measure(samples(groups)), "covariance"))
+
+
+def test_a_group_of_one_is_not_called_degenerate() -> None:
+    single = [replace(g, completions=g.completions[:1]) for g in _random(4, 5)]
+    missing = _measure(samples(single))["entropy_forecast.degenerate_groups"]
+    assert isinstance(missing, Missing)
+    assert "2 samples" in missing.reason

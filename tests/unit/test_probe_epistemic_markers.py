@@ -121,6 +121,8 @@ def _changes(text: str, verifier: VerifierSpec, gold: str = "7") -> bool:
         ("3 + 5 = 8. Hmm, so 7", PLAIN, False),
         (r"\boxed{5} but wait, it is \boxed{7}", PLAIN, True),
         (r"\boxed{14/2}, wait, yes: \boxed{7}", PLAIN, False),
+        (r"\boxed{14/2}, wait, \boxed{14/2}, hmm, \boxed{7.0}, maybe \boxed{7}", PLAIN, False),
+        (r"\boxed{7}, wait, \boxed{5}, hmm, \boxed{5}, check \boxed{7}", PLAIN, True),
         ("Answer: 5\nWait, I do not know", NUMBER, False),  # nothing else is stated after the marker
         ("37+05=41;wait37+05=42;A42.", TINY, True),
         ("37+05=42;wait37+05=42;A42.", TINY, False),

@@ -27,7 +27,6 @@ def test_a_uniform_model_is_flat() -> None:
         assert value(found, f"entropy_position_{fifth}") == pytest.approx(log(100))
     assert value(found, "entropy_share_first_fifth") == pytest.approx(0.2)
     assert value(found, "entropy_share_top20") == pytest.approx(0.2)
-    assert value(found, "own_quantile") == pytest.approx(log(100))
 
 
 def test_positions_of_a_staircase() -> None:
@@ -50,16 +49,14 @@ def test_completions_below_five_tokens_have_no_fifths() -> None:
     found = _measure(_alike([1.0] * 4))
     assert isinstance(found["entropy_position_3"], Missing)
     assert isinstance(found["entropy_share_first_fifth"], Missing)
-    assert isinstance(found["own_quantile"], Measured)
+    assert isinstance(found["entropy_share_top20"], Measured)
 
 
-def test_two_levels_have_their_quantile_and_share() -> None:
+def test_two_levels_have_their_share() -> None:
     ours, base = _alike([0.1] * 80 + [2.0] * 20, "a"), _alike([0.1] * 60 + [1.0] * 40, "b")
     found = _measure(ours, base)
     assert value(found, "entropy_share_top20") == pytest.approx(40 / 48)
     assert delta(found, "entropy_share_top20") == pytest.approx(40 / 48 - 20 / 46)
-    assert value(found, "own_quantile") == pytest.approx(np.quantile([0.1] * 80 + [2.0] * 20, 0.8))
-    assert found["own_quantile"].baseline == pytest.approx(1.0)  # type: ignore[union-attr]
 
 
 def test_share_of_the_top_fifth_agrees_with_sorting_and_with_the_exponential_law() -> None:
@@ -246,7 +243,7 @@ def test_a_baseline_that_is_the_checkpoint_changes_nothing() -> None:
     words = [f" w{i}" for i in range(50)]
     both = samples([group(i, [drawn(rng.exponential(size=50), words=words)] * 2) for i in range(10)])
     found = _measure(both, both)
-    for name in ("entropy_position_1", "entropy_share_first_fifth", "own_quantile", "entropy_share_top20"):
+    for name in ("entropy_position_1", "entropy_share_first_fifth", "entropy_share_top20"):
         assert delta(found, name) == 0
         assert found[name].delta_ci == (0, 0)  # type: ignore[union-attr]
     assert value(found, "type_overlap") == 1

@@ -159,3 +159,12 @@ def test_intervals_cover_the_truth_of_prompts_drawn_anew(concentration: float) -
         truth = np.mean([m.value for m in measured])
         covered = [m.ci is not None and m.ci[0] <= truth <= m.ci[1] for m in measured]
         assert np.mean(covered) >= 0.94, f"{name}: {np.mean(covered)}"
+
+
+def test_a_score_that_ends_early_is_no_score_of_the_completion() -> None:
+    ours = _given(np.full((3, 3), -6.0))
+    first, *rest = ours.scores["cross"]
+    short = replace(first, token_ids=first.token_ids[:1], logprobs=first.logprobs[:1], entropies=first.entropies[:1])
+    for name, found in _measure(replace(ours, scores={"cross": (short, *rest)})).items():
+        assert isinstance(found, Missing), name
+        assert "to its end" in found.reason

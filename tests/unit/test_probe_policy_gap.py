@@ -46,7 +46,7 @@ def test_a_uniform_model_has_ln_v_everywhere_ratio_one_and_no_divergence() -> No
     h = log(50)
     ours, base = _pair(own=h, theirs=h, ours_on_theirs=h, theirs_on_ours=h, reference=(h, h))
     found = _measure(ours, base)
-    for name in ("own", "baseline_text", "reference_text"):
+    for name in ("baseline_text", "reference_text"):
         assert value(found, name) == pytest.approx(h)
         assert delta(found, name) == 0
     for name in ("off_on_ratio_baseline", "off_on_ratio_reference"):
@@ -58,8 +58,6 @@ def test_a_uniform_model_has_ln_v_everywhere_ratio_one_and_no_divergence() -> No
 def test_ratios_and_changes_of_a_sharpened_policy() -> None:
     ours, base = _pair(own=0.2, theirs=0.9, ours_on_theirs=0.7, theirs_on_ours=0.8, reference=(1.2, 1.0))
     found = _measure(ours, base)
-    assert value(found, "own") == pytest.approx(0.2)
-    assert delta(found, "own") == pytest.approx(-0.7)
     assert value(found, "off_on_ratio_baseline") == pytest.approx(3.5)
     assert value(found, "off_on_ratio_reference") == pytest.approx(6.0)
     assert delta(found, "off_on_ratio_reference") == pytest.approx(6.0 - 1.0 / 0.9)
@@ -119,21 +117,23 @@ def test_divergence_of_sampled_tokens_covers_the_truth_and_is_not_clipped() -> N
 
 
 @pytest.mark.parametrize("changes", [{"temperature": 0.6}, {"top_p": 0.9}, {"temperature": 0.0}])
-def test_divergence_needs_the_policys_own_draws(changes: dict[str, float]) -> None:
+def test_divergence_and_ratios_need_the_policys_own_draws(changes: dict[str, float]) -> None:
     ours, base = _pair(own=0.2, theirs=0.9, ours_on_theirs=0.7, theirs_on_ours=0.8, reference=(1.2, 1.0))
     found = _measure(replace(ours, params=replace(ours.params, **changes)), base)  # type: ignore[arg-type]
-    missing = found["kl_to_baseline"]
-    assert isinstance(missing, Missing)
-    assert "temperature" in missing.reason
-    assert "needs 1 and 1" in missing.reason
+    for name in ("kl_to_baseline", "off_on_ratio_baseline", "off_on_ratio_reference", "off_on_ratio_reference@in"):
+        missing = found[name]
+        assert isinstance(missing, Missing)
+        assert "temperature" in missing.reason
+        assert "needs 1 and 1" in missing.reason
+    assert isinstance(found["reference_perplexity"], Measured), "no draw is in it"
     assert isinstance(found["kl_from_baseline"], Measured), "the baseline was drawn from its own policy"
 
 
-def test_without_a_baseline_only_own_and_reference_are_measured() -> None:
+def test_without_a_baseline_only_the_reference_is_measured() -> None:
     ours, _ = _pair(own=0.2, theirs=0.9, ours_on_theirs=0.7, theirs_on_ours=0.8, reference=(1.2, 1.0))
     found = _measure(replace(ours, scores={"reference": ours.scores["reference"]}))
     assert {name for name, m in found.items() if isinstance(m, Measured) and "@" not in name} == {
-        "own", "reference_text", "off_on_ratio_reference", "reference_perplexity",
+        "reference_text", "off_on_ratio_reference", "reference_perplexity",
     }  # fmt: skip
     for name in ("baseline_text", "off_on_ratio_baseline", "kl_to_baseline", "kl_from_baseline"):
         assert found[name] == Missing(name=f"policy_gap.{name}", reason="no baseline was given")

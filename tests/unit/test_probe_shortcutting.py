@@ -285,6 +285,14 @@ def test_a_skipped_condition_gives_its_own_reason_and_a_hopeless_model_no_ratio(
     assert _reason(_measure(replace(ours, conditions={}, skipped={"forced_0": "why"})), "cot_gain@easy") == "why"
 
 
+def test_answers_forced_at_temperature_one_are_not_compared_with_a_cooler_main_draw() -> None:
+    ours = replace(samples(_rated(20, 3, 4)), conditions={"forced_0": _rated(20, 1, 2)})
+    cool = _measure(replace(ours, params=replace(ours.params, temperature=0.6)))
+    for name in ("cot_gain", "cot_gain@easy", "cot_gain_ratio"):
+        assert "temperature 0.6" in _reason(cool, name)
+    assert _measured(cool, "forced_accuracy_0").value == 0.5
+
+
 # ── easy items ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -390,6 +398,8 @@ def test_divergence_from_the_baseline_on_the_answer_against_that_before_it() -> 
     assert found.ci is not None
     assert "not drawn" in _reason(_measure(ours, samples(ours.groups, fingerprint="b")), "answer_kl_contrast")
     assert "baseline" in _reason(_measure(ours), "answer_kl_contrast")
+    cool = replace(ours, params=replace(ours.params, temperature=0.6))
+    assert "temperature 0.6" in _reason(_measure(cool, theirs), "answer_kl_contrast")
 
 
 # ── nothing, and everything ───────────────────────────────────────────────────────────────────────

@@ -1,14 +1,16 @@
 """Conditions and scored passes of a whole run: what is drawn, what is reused, what is skipped and why."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from entropydx import pipeline, plugins
+from entropydx import passes, pipeline, plugins, sampling, store
 from entropydx.config import RunConfig, Settings, resolve
-from entropydx.errors import ConfigError, EngineError, PluginNotFoundError, SuiteError
-from entropydx.types import MeasurementRow, Report
+from entropydx.errors import ConfigError, ContextError, EngineError, PluginNotFoundError, SuiteError
+from entropydx.types import Group, MeasurementRow, Passage, Prompt, Report, SamplingParams, VerifierSpec
+from tests.unit.samples import completion
 
 
 def _config(run_dir: Path, name: str = "healthy", **settings: object) -> RunConfig:
@@ -140,6 +142,92 @@ def test_a_prompt_that_does_not_fit_with_its_solution_is_no_reason_to_stop(
     assert _row(report, "epistemic_markers.guided_accuracy").missing_reason == "it does not fit"
     assert _passes(tmp_path)["checkpoint"]["skipped"] == {"guided": "it does not fit"}
     assert pipeline.retriage(tmp_path).measurements == report.measurements
+
+
+def test_only_the_prompts_that_do_not_fit_are_left_out_of_a_condition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = plugins.load("engine", "synthetic")
+    generate, score = engine.generate, engine.score
+
+    def short(self: object, prompts: list[Prompt], params: object, rows: int = 0) -> object:
+        too_long = [i for i, p in enumerate(prompts) if "!" in (p.prompt or "") and p.id.endswith("1")]
+        if too_long:
+            raise ContextError("it does not fit", "make it shorter", too_long)
+        return generate(self, prompts, params, rows)
+
+    def short_texts(self: object, passages: list[Passage], stride: int = 0, thinking: str = "auto") -> object:
+        too_long = [i for i, p in enumerate(passages) if p.text is not None and p.source_id.endswith("1")]
+        if too_long:
+            raise ContextError("it does not fit", "make it shorter", too_long)
+        return score(self, passages, stride, thinking)
+
+    monkeypatch.setattr(engine, "generate", short)
+    monkeypatch.setattr(engine, "score", short_texts)
+    config = _config(tmp_path, probes="epistemic_markers,policy_gap,entropy_forecast", baseline="synthetic:noisy")
+    report = pipeline.diagnose(config)
+    laid = _passes(tmp_path)["checkpoint"]
+    drawn = laid["conditions"]["guided"]["prompts"]  # type: ignore[index]
+    assert 0 < len(drawn) < 12
+    assert not any(name.endswith("1") for name in drawn)
+    scored = store.read_scores(tmp_path, str(laid["scores"]["reference"]))
+    assert 0 < len(scored) < 24
+    assert laid["skipped"] == {}
+    assert _row(report, "epistemic_markers.guided_accuracy").n == len(drawn)
+    assert pipeline.diagnose(config).measurements == report.measurements
+    assert pipeline.retriage(tmp_path).measurements == report.measurements
+
+
+def test_what_was_given_or_scored_before_a_group_was_drawn_anew_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path, probes="shortcutting,input_dependence")
+    pipeline.diagnose(config)
+    file = tmp_path / "samples-checkpoint.jsonl"
+    first, rest = file.read_text().split("\n", 1)
+    file.write_text(rest)  # as the error about a damaged line advises
+    engine = plugins.load("engine", "synthetic")
+    original = engine.generate
+
+    def elsewhere(self: object, prompts: list[Prompt], params: SamplingParams, rows: int = 0) -> object:
+        if params.n_samples == config.samples and not any(p.prefill for p in prompts):
+            params = replace(params, seed=99)  # another machine, which rounds otherwise
+        return original(self, prompts, params, rows)
+
+    monkeypatch.setattr(engine, "generate", elsewhere)
+    report = pipeline.diagnose(config)
+    changed = store.decode_group(first).prompt.id
+    (own,) = [g for g in store.read_groups(tmp_path, "checkpoint") if g.prompt.id == changed]
+    laid = _passes(tmp_path)["checkpoint"]
+    part = str(laid["conditions"]["forced_75"]["part"])  # type: ignore[index]
+    forced = {g.prompt.id: g.prompt.prefill for g in store.read_groups(tmp_path, part)}
+    start = forced[changed].rsplit("A", 1)[0]
+    assert own.completions[0].text != store.decode_group(first).completions[0].text
+    assert start
+    assert own.completions[0].text.startswith(start)
+    held = {s.key: s.token_ids for s in store.read_scores(tmp_path, str(laid["scores"]["cross"]))}
+    mine = own.completions[0].token_ids[: passes.CROSS_TOKENS]
+    assert all(ids.tolist() == mine.tolist() for (_, source, _), ids in held.items() if source == changed)
+    assert pipeline.retriage(tmp_path).measurements == report.measurements
+
+
+def test_scores_are_in_the_plans_order_however_they_lie_in_their_file(tmp_path: Path) -> None:
+    config = _config(tmp_path, probes="policy_gap,input_dependence", baseline="synthetic:noisy")
+    report = pipeline.diagnose(config)
+    for file in tmp_path.glob("scores-*.jsonl"):
+        file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+    assert pipeline.retriage(tmp_path).measurements == report.measurements
+    assert pipeline.diagnose(config).measurements == report.measurements
+
+
+def test_an_answer_that_stands_in_what_was_given_is_none() -> None:
+    prompt = Prompt(
+        id="n", prompt="?", answer="4", verifier=VerifierSpec(type="numeric"), prefill="2 and 2 are 4\n\n= "
+    )
+    graded = sampling.grade(Group(prompt=prompt, completions=(completion(None, text="", right=False),))).completions[0]
+    assert (graded.answer, graded.grade, graded.answer_span) == (None, 0.0, None)
+    said = sampling.grade(Group(prompt=prompt, completions=(completion(None, text="4"),))).completions[0]
+    assert (said.answer, said.grade, said.answer_span) == ("4", 1.0, (0, 1))
 
 
 def test_an_unknown_checker_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
