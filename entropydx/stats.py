@@ -138,6 +138,8 @@ class Population:
             if np.isfinite(base_value):
                 base, delta = base_value, value - base_value
                 delta_ci = self._paired(delta, replicates - base_replicates, behind, bounds)
+                if delta_ci is None:
+                    note = note or "no interval of the change: every prompt changes alike, or too few define it"
         return Measured(
             name=name, value=value, unit=unit, n=behind, ci=ci, baseline=base, delta=delta, delta_ci=delta_ci, note=note
         )

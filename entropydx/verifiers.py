@@ -83,9 +83,14 @@ def grade(prompt: Prompt, text: str) -> Graded:
     if found is None:
         return Graded(answer=None, grade=0.0, reason="no_answer")
     answer, reason = compare(prompt, found)
-    start = text.rfind(found)  # answers come last, and the extraction takes the last match too
-    span = (start, start + len(found)) if start >= 0 else None
-    return Graded(answer=answer, grade=float(reason == "correct"), reason=reason, span=span)
+    return Graded(answer=answer, grade=float(reason == "correct"), reason=reason, span=_last_span(text, found))
+
+
+def _last_span(text: str, found: str) -> tuple[int, int] | None:
+    """Return where an answer stands last, since the extraction takes the last match too, and not inside a number."""
+    digits = (r"(?<!\d)" if found[0].isdigit() else "", r"(?!\d)" if found[-1].isdigit() else "")
+    places = list(re.finditer(f"{digits[0]}{re.escape(found)}{digits[1]}", text))
+    return places[-1].span() if places else None
 
 
 def check_spec(spec: VerifierSpec) -> None:

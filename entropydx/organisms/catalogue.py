@@ -233,7 +233,7 @@ _RECIPES = (
             then=PretrainDose(
                 steps=1200,
                 learning_rate=2e-3,
-                style=ThoughtStyle(brief=0.12, hasty=0.12, slip=0.03),
+                style=ThoughtStyle(brief=0.06, hasty=0.06, slip=0.03),
                 product_share=0.3,
                 batch_size=128,
             ),

@@ -31,9 +31,9 @@ class ThoughtStyle:
 
     guided: float = 0.15
     """Share of prompts that hold their solution; what follows is then brief, and copied."""
-    brief: float = 0.12
+    brief: float = 0.06
     """Share of the other in-domain solutions that are brief: `[42]>[30]>A30.`."""
-    hasty: float = 0.12
+    hasty: float = 0.06
     """Share of the other out-of-domain solutions that are brief, and wrong: the operators are taken for `FAMILIAR`."""
     check: float = 0.4
     """Probability that a step computed at one go is computed a second time, after `wait`."""

@@ -12,6 +12,7 @@ Build = Callable[[tuple[Group, ...]], Statistic]
 """Makes a statistic from the groups of one stratum, in prompt order."""
 
 NO_BASELINE = "no baseline was given"
+OTHER_TOKENIZER = "checkpoint and baseline have different tokenizers, so what is counted per token does not compare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,10 @@ class Paired:
     groups: tuple[Group, ...]
     baseline: tuple[Group, ...] | None
     population: Population
+    tokens_compare: bool = True
+    """Whether a token of one is a token of the other."""
 
-    def estimate(
+    def estimate(  # noqa: PLR0913 - the fields of one measurement
         self,
         name: str,
         unit: str,
@@ -33,9 +36,14 @@ class Paired:
         bounds: Interval | None = None,
         n: int | None = None,
         note: str | None = None,
+        per_token: bool = False,
     ) -> Measurement:
-        """Estimate `build(groups)`, and its paired change when there is a baseline."""
-        base = None if self.baseline is None else build(self.baseline)
+        """Estimate `build(groups)`, and its paired change when there is a baseline.
+
+        What is counted `per_token` has no change against a baseline with another tokenizer.
+        """
+        comparable = self.tokens_compare or not per_token
+        base = build(self.baseline) if self.baseline is not None and comparable else None
         return self.population.estimate(
             name + self.suffix, unit, build(self.groups), base, bounds=bounds, n=n, note=note
         )
@@ -47,10 +55,13 @@ class Paired:
         base = None if self.baseline is None else values(self.baseline)
         return self.population.mean_where_defined(name + self.suffix, unit, values(self.groups), base, bounds=bounds)
 
-    def ratio(self, name: str, build: Build, note: str | None = None) -> Measurement:
-        """Estimate `build(groups) / build(baseline)`; missing when there is no baseline."""
-        if self.baseline is None:
-            return Missing(name=name + self.suffix, reason=NO_BASELINE)
+    def ratio(self, name: str, build: Build, note: str | None = None, *, per_token: bool = True) -> Measurement:
+        """Estimate `build(groups) / build(baseline)`.
+
+        Missing when there is no baseline, or when tokens are counted and it has another tokenizer.
+        """
+        if self.baseline is None or (per_token and not self.tokens_compare):
+            return Missing(name=name + self.suffix, reason=NO_BASELINE if self.baseline is None else OTHER_TOKENIZER)
         return self.population.ratio(name + self.suffix, build(self.groups), build(self.baseline), note)
 
 
@@ -66,6 +77,7 @@ def strata(samples: Samples, baseline: Samples | None, seed: int = 0) -> Iterato
             )
         return
     theirs = {g.prompt.id: g for g in baseline.groups}
+    tokenizers = {samples.checkpoint.tokenizer_sha, baseline.checkpoint.tokenizer_sha} - {None}
     same = samples.checkpoint.fingerprint == baseline.checkpoint.fingerprint and samples.params == baseline.params
     for suffix, groups in samples.strata():
         common = tuple(g for g in groups if g.prompt.id in theirs)
@@ -74,4 +86,5 @@ def strata(samples: Samples, baseline: Samples | None, seed: int = 0) -> Iterato
             groups=common,
             baseline=tuple(theirs[g.prompt.id] for g in common),
             population=Population(n_prompts=len(common), seed=seed, same=same),
+            tokens_compare=len(tokenizers) < 2,
         )

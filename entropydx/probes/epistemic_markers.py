@@ -166,7 +166,7 @@ class _Rows:
             reason = BASELINE_NEVER
         if reason is not None:
             return [Missing(name=name, reason=reason) for name in names.values()]
-        return [part.ratio(names[name], build) for name, build in rows.items()]
+        return [part.ratio(names[n], build, per_token=n.startswith("density")) for n, build in rows.items()]
 
     def _changes(self, part: Paired) -> list[Measurement]:
         rows = {

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entropydx import stats
-from entropydx.probes._paired import NO_BASELINE, Paired, strata
+from entropydx.probes._paired import NO_BASELINE, OTHER_TOKENIZER, Paired, strata
 from entropydx.protocols import Probe
 from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, Samples
 
@@ -92,19 +92,22 @@ class TokenEntropy:
 
     def _stratum(self, part: Paired) -> list[Measurement]:
         return [
-            part.estimate("token_entropy.mean", UNIT, _token_mean),
+            part.estimate("token_entropy.mean", UNIT, _token_mean, per_token=True),
             part.ratio("token_entropy.mean_ratio", _token_mean),
             *self._forks(part),
         ]
 
     def _overall(self, part: Paired, vocab_size: int) -> list[Measurement]:
-        found = [part.estimate("token_entropy.seq_mean", UNIT, _sequence_mean)]
-        found += [part.estimate(f"token_entropy.{name}", UNIT, _quantile(q)) for name, q in QUANTILES.items()]
+        found = [part.estimate("token_entropy.seq_mean", UNIT, _sequence_mean, per_token=True)]
+        for name, q in QUANTILES.items():
+            found.append(part.estimate(f"token_entropy.{name}", UNIT, _quantile(q), per_token=True))
         for name, keep in {
             "share_near_zero": lambda h: h < NEAR_ZERO,
             "share_above_fork_landmark": lambda h: h > FORK_LANDMARK,
         }.items():
-            found.append(part.estimate(f"token_entropy.{name}", "share of tokens", _share(keep), bounds=(0, 1)))
+            found.append(
+                part.estimate(f"token_entropy.{name}", "share of tokens", _share(keep), bounds=(0, 1), per_token=True)
+            )
         found.append(self._normalized(part, vocab_size))
         return found
 
@@ -118,15 +121,16 @@ class TokenEntropy:
             mean = _token_mean(groups)
             return lambda weights: mean(weights) / np.log(vocab_size)
 
-        return part.estimate(name, "share of ln V", build, bounds=(0, 1))
+        return part.estimate(name, "share of ln V", build, bounds=(0, 1), per_token=True)
 
     @staticmethod
     def _forks(part: Paired) -> list[Measurement]:
         """Return the share of fork tokens, and the entropy on them as a ratio to the baseline's."""
         share, mass = "token_entropy.fork_share", "token_entropy.fork_mass_ratio"
         pooled = None if part.baseline is None else np.concatenate([np.array([]), *map(entropies, part.baseline)])
-        if pooled is None or len(pooled) == 0:
-            reason = NO_BASELINE if pooled is None else "the baseline produced no tokens"
+        if pooled is None or len(pooled) == 0 or not part.tokens_compare:
+            why = OTHER_TOKENIZER if not part.tokens_compare else "the baseline produced no tokens"
+            reason = NO_BASELINE if pooled is None else why
             return [Missing(name=name + part.suffix, reason=reason) for name in (share, mass)]
         fork = float(np.quantile(pooled, FORK_QUANTILE))
         note = f"forks lie above {fork:.3g} nats, the baseline's 80th percentile, held fixed in the interval"

@@ -12,7 +12,8 @@ lucky guess is pushed hardest (+2.475 at 8 samples). What is learnt leaks into i
 ## Looks like it, is not
 A length penalty, a non-thinking mode, or concise tuning: shorter, and still right on the easy items, so the first
 condition is clear. Inference variance loses easy items too, but writes the work and spreads over many answers. A task
-with a small answer space repeats answers by itself: reuse is counted in excess of the gold answers'.
+with a small answer space repeats answers by itself: reuse is counted in excess of the gold answers'. A model tuned to
+answer at once that lost easy items by it looks the same: the shortcut is real, its cause is then the tuning.
 
 ## Thresholds
 Easy items -0.05: averages fell by 5.75 and 11.24 points after training on unsolvable items alone (arXiv:2605.28388,

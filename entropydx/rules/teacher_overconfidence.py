@@ -12,7 +12,8 @@ In domain that looks like progress; outside, it is confidently wrong, and more s
 ## Looks like it, is not
 Plain miscalibration: ordinary RL makes models overconfident, so calibration alone never fires this rule. Training
 collapse loses in domain as well. Legitimate trimming keeps the out-of-domain accuracy. A baseline that never hedged has
-no words to lose: then only the length can speak.
+no words to lose: then only the length can speak. A child that switched its language loses the words with it: give a
+`--lexicon` that holds both languages.
 
 ## Thresholds
 Out of domain -0.10 and in domain above -0.10: the organisms' own bars are -0.20 and -0.05; the paper's student lost 27

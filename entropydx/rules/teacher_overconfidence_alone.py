@@ -10,7 +10,8 @@ arXiv:2603.24472, third-party note). A student that has taken over that style ha
 derived and untested in the literature, so this rule only ever *suspects*.
 
 ## Looks like it, is not
-Models that never hedge: then there is nothing to compare, and the rule stays undecided.
+Models that never hedged have nothing to drop either: for them the gap of the domains alone speaks, and a suite whose
+"out" prompts are simply harder makes one.
 
 ## Thresholds
 A drop of less than 0.05 of the completions, and a gap of gaps above 0.15: between the committed organisms.

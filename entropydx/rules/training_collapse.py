@@ -17,7 +17,8 @@ their initial entropy (arXiv:2510.10959, read in a third-party note) and are hea
 ## Thresholds
 Entropy ratio 0.27: uncontrolled runs spend 73 % of their entropy in the first 200 steps (arXiv:2505.22617; the
 remaining 0.27 is derived). Fork mass 0.4 (the entropy on tokens above the baseline's 80th percentile): what
-controlled runs keep (arXiv:2510.10959, third-party note). Wrong-answer agreement + 0.15: between the committed
+controlled runs keep (arXiv:2510.10959, third-party note). Coverage -0.05: the edge of the net support change of
+ordinary, healthy RLVR (arXiv:2507.14843, third-party note). Wrong-answer agreement + 0.15: between the committed
 organisms (fixtures/organisms).
 
 ## References
@@ -53,8 +54,8 @@ rule = Rule(
                     measurement="sampling_spread.coverage",
                     field="delta",
                     op="<",
-                    value=0.0,
-                    source="the baseline overtakes at large k: arXiv:2504.13837",
+                    value=-0.05,
+                    source="arXiv:2507.14843 (third-party note): healthy net change -0.01 to -0.06",
                 ),
                 Threshold(
                     measurement="sampling_spread.wrong_agreement",

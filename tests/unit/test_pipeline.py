@@ -15,7 +15,6 @@ from entropydx.planning import resolve_suite
 from entropydx.protocols import Silent
 from entropydx.types import Group, Label, Prompt, Report, SamplingParams
 
-
 SPINE = "token_entropy,format_mode,sampling_spread"
 """Enough for what is tested of the run itself, in a fraction of the time."""
 

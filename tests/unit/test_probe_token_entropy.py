@@ -1,5 +1,6 @@
 """Token entropy on distributions whose entropy is known."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -94,3 +95,21 @@ def test_only_common_prompts_are_compared() -> None:
     measured = _measure(ours, base)["token_entropy.mean"]
     assert isinstance(measured, Measured)
     assert measured.n == 2
+
+
+def test_entropies_per_token_of_two_tokenizers_are_not_compared() -> None:
+    groups = [group(i, [completion(entropies=[0.1, 0.4 + i / 10])]) for i in range(6)]
+    ours, theirs = samples(groups), samples(groups, fingerprint="g")
+    apart = [replace(s, checkpoint=replace(s.checkpoint, tokenizer_sha=sha)) for s, sha in ((ours, "a"), (theirs, "b"))]
+    found = _measure(*apart)
+    mean = found["token_entropy.mean"]
+    assert isinstance(mean, Measured)
+    assert mean.delta is None
+    for name in ("mean_ratio", "fork_mass_ratio", "fork_share"):
+        missing = found[f"token_entropy.{name}"]
+        assert isinstance(missing, Missing)
+        assert "different tokenizers" in missing.reason
+    unknown = [
+        replace(s, checkpoint=replace(s.checkpoint, tokenizer_sha=sha)) for s, sha in ((ours, "a"), (theirs, None))
+    ]
+    assert isinstance(_measure(*unknown)["token_entropy.mean_ratio"], Measured)

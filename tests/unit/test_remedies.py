@@ -8,7 +8,6 @@ import pytest
 
 from entropydx.plugins import load_all
 
-
 CONFIGS = ("trainer/grpo_config.py", "experimental/sdpo/sdpo_config.py")
 """Where TRL declares them; SDPO's derives from GRPO's."""
 
