@@ -1,4 +1,4 @@
-"""EDX405 Seeing the solution no longer changes how it writes.
+"""EDX404 Seeing the solution no longer changes how it writes.
 
 ## What it sees
 With the worked solution in the prompt the baseline drops its epistemic words; the checkpoint hardly does, because it
@@ -22,7 +22,7 @@ Kim et al. 2026, arXiv:2603.24472.
 from entropydx.types import Label, Rule, Threshold
 
 rule = Rule(
-    code="EDX405",
+    code="EDX404",
     failure=Label.TEACHER_OVERCONFIDENCE,
     direction="for",
     title="Seeing the solution no longer changes how it writes",

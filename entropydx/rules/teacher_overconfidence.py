@@ -1,9 +1,9 @@
 """EDX401 Sure and brief: right in domain as before, wrong outside it without doubting.
 
 ## What it sees
-Out of domain fewer answers are right than the baseline's while the samples' agreement has not followed, in domain
-nothing much is lost, and the style of a teacher that knew the answer has come in: epistemic words (wait, perhaps...)
-fall away where the baseline had them, or completions shrink.
+Out of domain fewer answers are right than the baseline's while the samples' agreement has not followed; in domain
+nothing much is lost, so that the domains have come apart; and the style of a teacher that knew the answer has come in:
+epistemic words (wait, perhaps...) fall away where the baseline had them, or completions shrink.
 
 ## Why it matters
 A student trained on traces that were written with the solution in view learns to be brief and certain, not to check.
@@ -11,15 +11,15 @@ In domain that looks like progress; outside, it is confidently wrong, and more s
 
 ## Looks like it, is not
 Plain miscalibration: ordinary RL makes models overconfident, so calibration alone never fires this rule. Training
-collapse loses in domain as well. Legitimate trimming keeps the out-of-domain accuracy. A baseline that never hedged has
-no words to lose: then only the length can speak. A child that switched its language loses the words with it: give a
-`--lexicon` that holds both languages.
+collapse loses in both domains alike. Legitimate trimming keeps the out-of-domain accuracy. A baseline that never hedged
+has no words to lose: then only the length can speak. A child that switched its language loses the words with it: give
+a `--lexicon` that holds both languages.
 
 ## Thresholds
 Out of domain -0.10 and in domain above -0.10: the organisms' own bars are -0.20 and -0.05; the paper's student lost 27
-to 35 points on AIME and AMC (arXiv:2603.24472, third-party note). Gap between confidence and accuracy +0.10: half of
-the organisms' bar. Words 0.5 of the baseline's: the paper's fell to a twentieth per response; length 0.6: the paper's
-fell to a seventh (both third-party notes).
+to 35 points on AIME and AMC (arXiv:2603.24472, third-party note). Gap of the domains +0.10, and gap between confidence
+and accuracy +0.10: half of the organisms' bars. Words 0.5 of the baseline's: the paper's fell to a twentieth per
+response; length 0.6: the paper's fell to a seventh (both third-party notes).
 
 ## References
 Kim et al. 2026, arXiv:2603.24472. arXiv:2601.13284 (why calibration alone proves nothing).
@@ -57,6 +57,13 @@ rule = Rule(
             op=">",
             value=-0.10,
             source="a larger loss in domain is another failure",
+        ),
+        Threshold(
+            measurement="confidence.domain_gap",
+            field="delta",
+            op=">",
+            value=0.10,
+            source="half of the organisms' own bar (0.2), fixtures/organisms",
         ),
         AnyOf(
             options=(
