@@ -68,32 +68,35 @@ def assess_failure(case: _Case, failure: Label) -> FailureAssessment:
     if fired:
         severity = max((f.severity for f in fired if f.severity is not None), default=None)
         return FailureAssessment(status="present", severity=severity, reason=f"{fired[0].code} fired")
-    suspicions = [f for f in case.about(failure, decisive=False) if f.status == "fired"]
     if not decisive:
-        if suspicions:
-            return FailureAssessment(status="undetermined", reason=f"{SUSPECTED}: {suspicions[0].code} fired")
-        return FailureAssessment(status="undetermined", reason=_untested(case, failure))
+        return FailureAssessment(status="undetermined", reason=_suspicion(case, failure))
     if all(f.status == "clear" for f in decisive):
         return FailureAssessment(status="absent", reason=f"{decisive[0].code} clear")
     return FailureAssessment(status="undetermined", reason=_why_open(decisive))
 
 
-def _why_open(decisive: Sequence[Finding]) -> str:
-    code = next(f.code for f in decisive if f.status == "undecided")
-    missing = _all_missing(decisive)
-    if not missing:
-        return f"{code} undecided: the intervals are too wide"
-    # Where part of the pattern is there and the rest was not measured, `healthy` must not be said over it.
-    if any(e.status == "fired" for f in decisive for e in f.evidence):
-        return f"{code} undecided: {missing}"
-    return f"{UNTESTED}: {missing}"
-
-
-def _untested(case: _Case, failure: Label) -> str:
+def _suspicion(case: _Case, failure: Label) -> str:
+    """Return what a run without a decisive rule can say of a failure: suspected, perhaps, or untested."""
     quiet = case.about(failure, decisive=False)
+    for finding in quiet:
+        if finding.status == "fired":
+            return f"{SUSPECTED}: {finding.code} fired"
+    if any(f.status == "undecided" for f in quiet):
+        return _why_open(quiet)
     if not quiet:
         return f"{UNTESTED}: its probes are not in this version"
     return f"{UNTESTED}: needs a baseline ({quiet[0].code} saw no extreme case)"
+
+
+def _why_open(findings: Sequence[Finding]) -> str:
+    code = next(f.code for f in findings if f.status == "undecided")
+    missing = _all_missing(findings)
+    if not missing:
+        return f"{code} undecided: the intervals are too wide"
+    # Where part of the pattern is there and the rest was not measured, `healthy` must not be said over it.
+    if any(e.status == "fired" for f in findings for e in f.evidence):
+        return f"{code} undecided: {missing}"
+    return f"{UNTESTED}: {missing}"
 
 
 def _all_missing(findings: Sequence[Finding]) -> str:
@@ -171,7 +174,7 @@ def _would_settle(case: _Case, label: Label, has_baseline: bool) -> tuple[str, .
             open_ = (e for e in finding.evidence if e.status == "undecided")
             advice += [a for a in map(_more_prompts, open_) if a]
     if not has_baseline:
-        advice.append("give the checkpoint before the suspected training with --baseline: collapse needs one")
+        advice.append("give the checkpoint before the suspected training with --baseline: every failure but inference variance needs one")
     if label not in {Label.ABNORMAL}:
         unseen = [f.words for f in FAILURES if not [x for x in case.findings if x.failure == f]]
         if unseen:

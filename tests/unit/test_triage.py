@@ -157,3 +157,10 @@ def test_half_of_a_pattern_with_the_rest_missing_is_not_left_out_of_health() -> 
     diagnosis = triage([half, _finding(VARIANCE, "clear", code="EDX2")], has_baseline=True)
     assert diagnosis.label == Label.INCONCLUSIVE
     assert diagnosis.failures["training_collapse"].reason == "EDX1 undecided: no answers"
+
+
+def test_a_suspicion_that_is_undecided_is_not_left_out_of_health() -> None:
+    perhaps = _finding(COLLAPSE, "undecided", code="EDX102", decisive=False, evidence=(_evidence("undecided"),))
+    diagnosis = triage([perhaps, _finding(VARIANCE, "clear", code="EDX202")], has_baseline=False)
+    assert diagnosis.label == Label.INCONCLUSIVE
+    assert diagnosis.failures["training_collapse"].reason == "EDX102 undecided: the intervals are too wide"
