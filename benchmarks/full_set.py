@@ -57,15 +57,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("--baseline")
+    parser.add_argument("--run-dir", help="Keep the run here; without it nothing is kept.")
     arguments = parser.parse_args()
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        config = resolve(arguments.checkpoint, Settings(baseline=arguments.baseline, run_dir=folder))
+        run = arguments.run_dir or folder
+        config = resolve(arguments.checkpoint, Settings(baseline=arguments.baseline, run_dir=run))
         began = time.monotonic()
         report = pipeline.diagnose(config, clock)
         whole = time.monotonic() - began
         clock.start("", None)
-        tokens = tokens_by_part(Path(folder))
+        tokens = tokens_by_part(Path(run))
     print(f"{config.prompts} prompts x {config.samples} samples x {config.max_new_tokens} tokens, {whole:.0f} s in all")
     print(
         f"{report.cost.tokens_generated} tokens drawn, {report.cost.tokens_scored} scored: {report.diagnosis.label}\n"

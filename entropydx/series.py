@@ -141,18 +141,21 @@ def fit_law(
     """
     n = len(reward)
     if n < MIN_POINTS:
-        return LawFit(holds=None, why=f"needs {MIN_POINTS} or more points of one run, has {n}", n=n, level=level)
+        return LawFit(
+            holds=None, why=f"needs {MIN_POINTS} or more points that have both numbers, has {n}", n=n, level=level
+        )
     spent = np.exp(entropy)
     if float(np.ptp(spent)) <= 1e-9 or float(np.ptp(spent[: max((n + 1) // 2, 3)])) <= 1e-9:
         why = "the entropy does not move in the first half of the series: there is nothing to fit"
         return LawFit(holds=None, why=why, n=n, level=level)
+    if float(np.ptp(reward)) <= 1e-9:
+        return LawFit(holds=None, why="pass@1 does not move: there is nothing to explain", n=n, level=level)
     line = _line(entropy, reward, noise)
     b, b_ci = line.estimate(line.weights([1.0, 0.0]), level)
     a, a_ci = line.estimate(line.weights([0.0, 1.0]), level)
     ceiling, ceiling_ci = line.estimate(line.weights([1.0, -1.0]), level)
     headroom, headroom_ci = line.estimate(line.weights([0.0, float(spent[-1]) - 1]), level)
-    total = float(np.sum((reward - reward.mean()) ** 2))
-    r_squared = 1 - float(np.sum(line.residuals**2)) / total if total > 0 else None
+    r_squared = 1 - float(np.sum(line.residuals**2) / np.sum((reward - reward.mean()) ** 2))
     held_out = hold_out(entropy, reward, names, noise, level)
     holds, why = judge_law(entropy, reward, a_ci, r_squared, held_out)
     return LawFit(
@@ -179,7 +182,7 @@ def judge_law(
     entropy: FloatArray,
     reward: FloatArray,
     a_ci: Interval,
-    r_squared: float | None,
+    r_squared: float,
     held_out: Sequence[HeldOutPoint],
 ) -> tuple[bool | None, str]:
     """Return whether the law holds on a series (None: it cannot be told), and why, in words."""
@@ -193,8 +196,7 @@ def judge_law(
         spent = np.exp(entropy)
         if np.ptp(spent) < HARDLY * spent.mean():
             return None, f"the entropy hardly moved, from {entropy.max():.3g} to {entropy.min():.3g} nats"
-        share = "none" if r_squared is None else f"{100 * r_squared:.0f} %"
-        return None, f"the interval of a holds 0: entropy explains {share} of the variance of pass@1"
+        return None, f"the interval of a holds 0: entropy explains {100 * r_squared:.0f} % of the variance of pass@1"
     width = max(p.interval[1] - p.interval[0] for p in held_out)
     if width > 2 * float(np.ptp(reward)):
         return None, (

@@ -85,6 +85,10 @@ class Timeline:
         """Return one column."""
         return [p.column(name) for p in self.points]
 
+    def measured(self, name: str) -> int:
+        """Return at how many points a column has a number."""
+        return sum(row.value is not None for row in self.rows(name))
+
     def standard_error(self, ci: Interval) -> float:
         """Return the standard error behind an interval, taken as normal."""
         return (ci[1] - ci[0]) / 2 / float(stats.norm.ppf((1 + self.ci_level) / 2))
@@ -199,7 +203,9 @@ def onset(line: Timeline, found: Sequence[ChangePoint], suspected: Label | None)
         return Onset(failure=None, suspected=False, change=change, first_diagnosed=None), note
     about = [c for name in ONSET_COLUMNS[failure] for c in found if c.column == name]
     if not about:
-        return None, f"a change point needs {series.MIN_POINTS} or more points that differ, has {len(line.points)}"
+        columns = ONSET_COLUMNS[failure]
+        needed = f"a change point needs {series.MIN_POINTS} or more points that differ in {', '.join(columns)}"
+        return None, f"{needed}, has {max(line.measured(name) for name in columns)}"
     change = next((c for c in about if c.p_value <= SURE), about[0])
     doubt = "" if change.p_value <= SURE else "; not told apart from chance by the shape alone"
     began = Onset(
@@ -214,6 +220,8 @@ def onset(line: Timeline, found: Sequence[ChangePoint], suspected: Label | None)
 def _nothing(line: Timeline, found: Sequence[ChangePoint]) -> str:
     if len(line.points) < series.MIN_POINTS:
         return f"no failure is diagnosed, and a change point needs {series.MIN_POINTS} points, has {len(line.points)}"
+    if max(line.measured(name) for name in CHANGES) < series.MIN_POINTS:
+        return f"no failure is diagnosed, and no column was measured at {series.MIN_POINTS} points"
     if not found:
         return "no failure is diagnosed, and no column changes at all"
     least = min(c.p_value for c in found)
@@ -272,14 +280,15 @@ def go_back_to(points: Sequence[TrajectoryPoint], began: Onset | None, *, baseli
     """Return the latest healthy checkpoint that is not past the onset.
 
     A checkpoint can still be called healthy while it is already on its way. When no healthy one lies before the onset,
-    the first point is returned if it is the baseline: nothing that the series compares with is better.
+    the first point is returned if it is the baseline and has no failure of its own: nothing that the series compares
+    with is better.
     """
     if not failed(points[-1].label):
         return None
     names = [p.name for p in points]
     limit = len(points) - 1 if began is None else names.index(began.change.last_before)
     healthy = last_healthy(points[: limit + 1])
-    return healthy or (names[0] if baseline_is_first else None)
+    return healthy or (names[0] if baseline_is_first and not failed(points[0].label) else None)
 
 
 # ── in words ──────────────────────────────────────────────────────────────────────────────────────
@@ -293,7 +302,7 @@ def summary(
     said = [_began(line, axis, began, note)]
     first = next((m for m in moved if m.column in precursors(moved)), None)
     if first is not None and first.lead is not None:
-        lead = f"{first.lead:g} {axis}{'s' * (first.lead != 1)}"
+        lead = f"{first.lead:.7g} {axis}{'s' * (first.lead != 1)}"
         said.append(f"{first.column} {first.direction} {lead} before {first.outcome} fell.")
     if back is not None:
         said.append(f"Go back to {back}.")
@@ -322,4 +331,4 @@ def interval_words(x: Sequence[float], axis: Axis, change: ChangePoint) -> str:
     """Return where a change lies on the axis, with its interval, in words."""
     low, high = change.ci
     before = ", or before the series" if low <= x[0] else ""
-    return f"{axis} {change.at:.4g}, {100 * series.LEVEL:g}% interval {low:.4g} to {high:.4g}{before}"
+    return f"{axis} {change.at:.7g}, {100 * series.LEVEL:g}% interval {low:.7g} to {high:.7g}{before}"

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from entropydx import __version__, checkpoint, document, pipeline, timeline
@@ -87,31 +89,57 @@ def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> 
     refs : sequence of str
         Checkpoints, or one run directory whose children are checkpoints (TRL `checkpoint-N`, verl `global_step_N`,
         OpenRLHF `global_stepN_hf`); incomplete children are left out with a remark. Checkpoints are sorted by step when
-        every name carries one and no two agree, and stay as given otherwise.
+        every name carries one and no two agree. Otherwise they stay as given, and a step that goes down is remarked
+        on: a shell writes `checkpoint-100` before `checkpoint-20`.
 
     Raises
     ------
     ConfigError
         Fewer than two checkpoints, or one that is named twice.
     CheckpointError
-        A run directory in which nothing can be loaded; the message is that of its newest checkpoint.
+        A checkpoint that is named and cannot be loaded, or a run directory in which nothing can; the message is then
+        that of its newest checkpoint.
     """
     inside = checkpoints_in(Path(refs[0])) if len(refs) == 1 and Path(refs[0]).is_dir() else []
     found = [str(p) for p in _complete(inside, options, progress)] if inside else list(refs)
-    repeated = [ref for ref, n in Counter(found).items() if n > 1]
-    if repeated:
-        raise ConfigError(f"{repeated[0]} is given twice", "name every checkpoint once")
+    same = Counter(map(_identity, found))
+    repeated = next((ref for ref in found if same[_identity(ref)] > 1), None)
+    if repeated is not None:
+        raise ConfigError(f"{repeated} is given twice", "name every checkpoint once")
     if len(found) < MIN_CHECKPOINTS:
         raise ConfigError(
             f"a series needs at least {MIN_CHECKPOINTS} checkpoints, and {refs[0]} gives {len(found)}",
             "name several checkpoints in the order of training, or a run directory that holds checkpoint-N",
         )
-    steps = [training_step(Path(ref)) for ref in found]
+    for ref in [] if inside else found:
+        if Path(ref).exists():
+            checkpoint.resolve(ref, options)  # one that cannot be loaded is named now, and not after hours of sampling
+    steps = [training_step(_named(ref)) for ref in found]
     stops = [Stop(ref=ref, name=n, step=s and s[1]) for ref, n, s in zip(found, _names(found), steps, strict=True)]
     known = [s.step for s in stops if s.step is not None]
     if len(set(known)) == len(stops):
         return sorted(stops, key=lambda s: s.step or 0)
+    _remark_on_order(stops, progress)
     return [replace(s, step=None) for s in stops]
+
+
+def _remark_on_order(stops: Sequence[Stop], progress: Progress) -> None:
+    stepped = [(s.name, s.step) for s in stops if s.step is not None]
+    for (name, step), (later, next_step) in pairwise(stepped):
+        if next_step < step:
+            progress.warn(f"{name} stands before {later}: the order given is taken for the order of training")
+            return
+
+
+def _identity(ref: str) -> str:
+    """Return what two spellings of one checkpoint have in common."""
+    return os.path.abspath(ref) if Path(ref).exists() else str(Path(ref))
+
+
+def _named(ref: str) -> Path:
+    """Return a path whose last part is a name: of `.` and `..` that of the directory."""
+    path = Path(ref)
+    return path if path.name not in {"", ".."} else Path(os.path.abspath(ref))
 
 
 def _complete(children: Sequence[Path], options: EngineOptions, progress: Progress) -> list[Path]:
@@ -133,11 +161,14 @@ def _complete(children: Sequence[Path], options: EngineOptions, progress: Progre
 
 def _names(refs: Sequence[str]) -> list[str]:
     """Return a short unique name for each: the part that carries the step, else the last one, else more of the path."""
-    steps = [training_step(Path(ref)) for ref in refs]
-    short = [step[0] if step else Path(ref).name or ref for ref, step in zip(refs, steps, strict=True)]
+    paths = [_named(ref) for ref in refs]
+    steps = [training_step(path) for path in paths]
+    short = [step[0] if step else path.name for path, step in zip(paths, steps, strict=True)]
     counts = Counter(short)
-    chosen = [name if counts[name] == 1 else ref.strip("/") for name, ref in zip(short, refs, strict=True)]
-    return [re.sub(r"[^\w.-]+", "-", name) for name in chosen]
+    longer = [name if counts[name] == 1 else str(path).strip("/") for name, path in zip(short, paths, strict=True)]
+    plain = [re.sub(r"[^\w.-]+", "-", name) for name in longer]
+    counts = Counter(plain)
+    return [name if counts[name] == 1 else f"{name}-{i}" for i, name in enumerate(plain)]
 
 
 # ── the main job ──────────────────────────────────────────────────────────────────────────────────
@@ -172,12 +203,19 @@ def trace(
     )
     stops = line_up(refs, options, progress)
     config = resolve(stops[0].ref, flags, project)
-    config = replace(config, baseline=config.baseline or stops[0].ref)
+    config = replace(config, baseline=_baseline(stops, config.baseline))
     root = Path(config.run_dir) if config.run_dir else RUNS / f"series-{_digest(config, stops[0])}"
     reports = _diagnose(stops, config, root, progress)
     found = assemble(stops, reports, root)
     _write(root / DOCUMENT, document.to_json(found))
     return found
+
+
+def _baseline(stops: Sequence[Stop], asked: str | None) -> str:
+    """Return the baseline, as the series spells it where it is one of its checkpoints; by default the first."""
+    if asked is None:
+        return stops[0].ref
+    return next((s.ref for s in stops if _identity(s.ref) == _identity(asked)), asked)
 
 
 def _digest(config: RunConfig, first: Stop) -> str:
@@ -192,7 +230,9 @@ def _diagnose(stops: Sequence[Stop], config: RunConfig, root: Path, progress: Pr
     """Diagnose the baseline against itself, then every other checkpoint with the baseline's samples copied."""
     assert config.baseline is not None
     outside = config.baseline not in {s.ref for s in stops}
-    first = Stop(ref=config.baseline, name="baseline", step=None) if outside else None
+    taken = any(s.name == "baseline" for s in stops)
+    name = "baseline-of-the-series" if taken else "baseline"
+    first = Stop(ref=config.baseline, name=name, step=None) if outside else None
     reports: dict[str, Report] = {}
     reuse: Path | None = None
     ordered = sorted(stops, key=lambda s: s.ref != config.baseline)
@@ -236,6 +276,7 @@ def assemble(stops: Sequence[Stop], reports: Sequence[Report], root: Path) -> Tr
     began, note = timeline.onset(line, changes, _suspected(last))
     moved = timeline.movements(line)
     is_first = first.baseline.fingerprint == first.checkpoint.fingerprint
+    own = next((p.name for p in points if p.fingerprint == first.baseline.fingerprint), None)
     axis: Axis = "step" if stepped else "checkpoint"
     back = timeline.go_back_to(points, began, baseline_is_first=is_first)
     return Trajectory(
@@ -257,7 +298,7 @@ def assemble(stops: Sequence[Stop], reports: Sequence[Report], root: Path) -> Tr
         precursors=timeline.precursors(moved),
         last_healthy=timeline.last_healthy(points),
         go_back_to=back,
-        notes=_notes(stepped=stepped, baseline_is_first=is_first),
+        notes=_notes(own, stepped=stepped, baseline_is_first=is_first),
     )
 
 
@@ -296,13 +337,14 @@ def _suspected(report: Report) -> Label | None:
     return next((f for f in FAILURES if standing[f].reason.startswith(SUSPECTED)), None)
 
 
-def _notes(*, stepped: bool, baseline_is_first: bool) -> tuple[str, ...]:
+def _notes(baseline: str | None, *, stepped: bool, baseline_is_first: bool) -> tuple[str, ...]:
     found = [PER_RUN]
     if not stepped:
         found.append(
             "Not every name carries a training step of its own: the axis counts checkpoints in the order given, "
             "and that they are of one run is taken on trust."
         )
-    if baseline_is_first:
-        found.append("The baseline is the first checkpoint: its own changes are zero, and its label compares nothing.")
+    if baseline is not None:
+        which = "the first checkpoint" if baseline_is_first else baseline
+        found.append(f"The baseline is {which}: its own changes are zero, and its label compares nothing.")
     return tuple(found)

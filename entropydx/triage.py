@@ -174,7 +174,10 @@ def _would_settle(case: _Case, label: Label, has_baseline: bool) -> tuple[str, .
             open_ = (e for e in finding.evidence if e.status == "undecided")
             advice += [a for a in map(_more_prompts, open_) if a]
     if not has_baseline:
-        advice.append("give the checkpoint before the suspected training with --baseline: every failure but inference variance needs one")
+        advice.append(
+            "give the checkpoint before the suspected training with --baseline: "
+            "every failure but inference variance needs one"
+        )
     if label not in {Label.ABNORMAL}:
         unseen = [f.words for f in FAILURES if not [x for x in case.findings if x.failure == f]]
         if unseen:

@@ -52,6 +52,8 @@ def grow(
             check = organisms.grow(name, out, seed, progress, dose=dose)["check"]
     for bar in check["bars"]:
         met = "met" if bar["passed"] else "MISSED"
-        typer.echo(f"{bar['number']:24}{bar['relation']:8}{bar['op']:3}{bar['limit']:<8g}{bar['measured']:<10g}{met}")
+        measured = "none" if bar["measured"] is None else f"{bar['measured']:g}"
+        where = f"  at step {bar['step']}" if is_series else ""
+        typer.echo(f"{bar['number']:24}{bar['relation']:8}{bar['op']:3}{bar['limit']:<8g}{measured:<10}{met}{where}")
     typer.echo(f"{name}: {'passed' if check['passed'] else 'failed'} its independent check; written to {out}")
     return 0 if check["passed"] else 1

@@ -97,7 +97,7 @@ class Recipe:
     name: str
     """Also the name of its directory under `fixtures/organisms`."""
     cause: str
-    """The key of its bars in `check.BARS`."""
+    """The key of its bars in `bars.BARS`."""
     label: str
     """What a diagnosis against the base should say: a `types.Label`."""
     parent: str | None

@@ -7,6 +7,7 @@ fails its check is recorded as what it is and is no evidence for its label.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections import Counter
@@ -56,7 +57,13 @@ class BarResult:
 
     bar: Bar
     measured: float
+    """NaN where the number could not be measured, which misses the bar."""
     passed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of a record; a number that could not be measured is null there."""
+        measured = None if math.isnan(self.measured) else round(self.measured, 4)
+        return {**asdict(self.bar), "measured": measured, "passed": self.passed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ class CheckResult:
             "n_prompts": self.n_prompts,
             "n_samples": self.n_samples,
             "prompt_seed": CHECK_SEED,
-            "bars": [{**asdict(b.bar), "measured": round(b.measured, 4), "passed": b.passed} for b in self.bars],
+            "bars": [b.to_json() for b in self.bars],
             "numbers": rounded(self.numbers),
             "base": rounded(self.base),
         }

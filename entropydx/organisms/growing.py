@@ -73,7 +73,7 @@ def grow(
         Fixes initialisation, data, rollouts and order. The weights are the same bit for bit on one machine with one
         number of threads; elsewhere the check values agree within their noise.
     dose : float
-        Factor on the number of training steps: 1 is the recipe.
+        Factor on the number of training steps, those of a parent that has to be grown too: 1 is the recipe.
     n_check_prompts : int
         Prompts of the independent check, 16 samples each.
 

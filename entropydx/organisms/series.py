@@ -151,7 +151,7 @@ def _checked(recipe: SeriesRecipe, out: Path, n_prompts: int, progress: Progress
         measured[step] = measure(out / f"checkpoint-{step}", n_prompts)
         progress.advance(1, f"step {step}: {measured[step]['token_entropy']:.4f} nats")
     bars = [
-        {**asdict(result.bar), "step": step, "measured": round(result.measured, 4), "passed": result.passed}
+        {"step": step, **result.to_json()}
         for cause, step in ((BEFORE, recipe.change.step), (AFTER, steps[-1]))
         for result in judge(cause, measured[step], measured[0])
     ]

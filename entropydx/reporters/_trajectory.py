@@ -68,7 +68,7 @@ class TrajectoryReporter:
 def _headline(trajectory: Trajectory, width: int) -> Panel:
     last = trajectory.points[-1]
     name = words(last.label).upper()
-    span = f"{trajectory.axis}s {trajectory.x[0]:g} to {trajectory.x[-1]:g}"
+    span = f"{trajectory.axis}s {trajectory.x[0]:.7g} to {trajectory.x[-1]:.7g}"
     facts = [name, f"at {last.name}", f"confidence {last.confidence}", f"{len(trajectory.points)} checkpoints, {span}"]
     title = flow(facts, width - 4, indent=0, style="")
     title.stylize(f"bold {colour(last.label)}", 0, len(name))
@@ -100,7 +100,8 @@ def _columns(trajectory: Trajectory, width: int, verbose: bool) -> Iterator[Rend
     units = [_unit(column) for column in measured]
     beside = max(map(len, names)) + 4
     spark = max(min(len(trajectory.points), MAX_SPARK, width - beside - 2), 2)
-    one_line = beside + spark + 2 + max(map(cell_len, ends)) + 2 + max(map(len, units)) <= width
+    tail_width = max(map(cell_len, ends), default=0) + 2 + max(map(len, units), default=0)
+    one_line = beside + spark + 2 + tail_width <= width
     widths: list[int | None] = [beside - 4, spark, None]
     for column, shown, unit in zip(measured, ends, units, strict=True):
         line = Text(sparkline([row.value for row in column], spark, _least_span(column)), style="cyan")
@@ -112,10 +113,9 @@ def _columns(trajectory: Trajectory, width: int, verbose: bool) -> Iterator[Rend
             yield Text(f"      {shown}")
     yield from _below(trajectory, widths, spark)
     absent = [column[0] for column in rows if column not in measured]
-    if absent and verbose:
-        yield hanging(
-            "  ", f"Not measured: {', '.join(f'{r.name} ({r.missing_reason})' for r in absent)}.", style="dim"
-        )
+    for reason in dict.fromkeys(row.missing_reason for row in absent) if verbose else ():
+        names = [row.name for row in absent if row.missing_reason == reason]
+        yield hanging("  ", f"Not measured: {', '.join(names)} ({reason}).", style="dim")
 
 
 def _below(trajectory: Trajectory, widths: list[int | None], spark: int) -> Iterator[RenderableType]:
@@ -124,8 +124,9 @@ def _below(trajectory: Trajectory, widths: list[int | None], spark: int) -> Iter
     letters = Text.assemble(*((LETTERS[label], f"bold {colour(label)}") for label in thinned(labels, spark)))
     yield grid(widths, [[Text("verdict"), letters, Text("")]], indent=2)
     if trajectory.onset is not None:
-        where = [p.name == trajectory.onset.change.first_after for p in trajectory.points]
-        mark = "".join("^" if here else " " for here in thinned(where, spark))
+        after = [p.name for p in trajectory.points].index(trajectory.onset.change.first_after)
+        cell = sum(shown < after for shown in thinned(range(len(trajectory.points)), spark))
+        mark = " " * cell + "^"
         yield grid(widths, [[Text("onset"), Text(mark), Text("first checkpoint after it", style="dim")]], indent=2)
     legend = "  ".join(f"{LETTERS[label]} {words(label)}" for label in dict.fromkeys(labels))
     yield hanging("  ", f"{legend}  · not measured; each line has a scale of its own", style="dim")
@@ -138,9 +139,8 @@ def _least_span(column: Sequence[MeasurementRow]) -> float:
 
 
 def _ends(column: Sequence[MeasurementRow]) -> str:
-    """Return the first and the last value with their intervals."""
-    present = [row for row in column if row.value is not None]
-    first, last = (_estimate(row.value, row.ci) for row in (present[0], present[-1]))
+    """Return the value at the first and at the last checkpoint with their intervals, a dash where there is none."""
+    first, last = (_estimate(row.value, row.ci) for row in (column[0], column[-1]))
     return f"{first} → {last}"
 
 
@@ -157,13 +157,14 @@ def _checkpoints(trajectory: Trajectory, width: int) -> Iterator[RenderableType]
     longest = max(len(p.name) for p in trajectory.points)
     name_width = min(longest, max(width - 62, 12))
     stepless = trajectory.axis == "checkpoint"
+    step_width = max(6, *(len(f"{x:.7g}") for x in trajectory.x))
     for x, point in zip(trajectory.x, trajectory.points, strict=True):
         yield grid(
-            [name_width, 6, 24, 6, None],
+            [name_width, step_width, 24, 6, None],
             [
                 [
                     Text(clipped(point.name, name_width)),
-                    Text("" if stepless else f"{x:g}", style="dim", justify="right"),
+                    Text("" if stepless else f"{x:.7g}", style="dim", justify="right"),
                     Text(words(point.label), style=colour(point.label)),
                     Text(point.confidence, style="dim"),
                     Text(_remark(trajectory, point), style="dim"),
@@ -207,6 +208,7 @@ def _law(trajectory: Trajectory, width: int) -> Iterator[RenderableType]:
 
 def _coefficients(law: LawFit) -> list[str]:
     assert law.residual_sd is not None
+    assert law.r_squared is not None
     ceiling = [
         f"ceiling at zero entropy {_estimate(law.ceiling, law.ceiling_ci)}",
         f"headroom left {_estimate(law.headroom, law.headroom_ci)}",
@@ -215,7 +217,7 @@ def _coefficients(law: LawFit) -> list[str]:
         f"a {_estimate(law.a, law.a_ci)}",
         f"b {_estimate(law.b, law.b_ci)}",
         *(["no ceiling and no headroom follow"] if law.holds is False else ceiling),
-        *([f"R² {law.r_squared:.2f}"] if law.r_squared is not None else []),
+        f"R² {law.r_squared:.2f}",
         f"residual sd {law.residual_sd:.2g}",
         f"{law.n} points, {100 * law.level:g}% intervals",
     ]
@@ -234,7 +236,7 @@ def _changes(trajectory: Trajectory, width: int, verbose: bool) -> Iterator[Rend
         head = f"  {c.column:{names}}  {c.before:.3g} → {c.after:.3g}"
         tail = (
             f"between {c.last_before} and {c.first_after}, "
-            f"{trajectory.axis} {c.at:.4g} [{c.ci[0]:.4g}, {c.ci[1]:.4g}], "
+            f"{trajectory.axis} {c.at:.7g} [{c.ci[0]:.7g}, {c.ci[1]:.7g}], "
             f"p = {c.p_value:.2g}{'' if c.significant else ', not significant among the columns'}"
         )
         if cell_len(head) + 2 + cell_len(tail) <= width:
@@ -249,7 +251,7 @@ def _movements(trajectory: Trajectory) -> Iterator[RenderableType]:
     for m in trajectory.movements:
         lead = ""
         if m.column in trajectory.precursors and m.lead is not None:
-            lead = f", {m.lead:g} {trajectory.axis}{'s' * (m.lead != 1)} before {m.outcome} fell"
+            lead = f", {m.lead:.7g} {trajectory.axis}{'s' * (m.lead != 1)} before {m.outcome} fell"
         yield hanging(f"  {m.name:{names}}  ", f"{m.column} {m.direction}{lead}")
 
 

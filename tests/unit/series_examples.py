@@ -13,7 +13,7 @@ from entropydx import trajectories
 from entropydx.stats import CI_LEVEL
 from entropydx.timeline import RATIOS, SCALES
 from entropydx.trajectories import Stop
-from entropydx.types import FAILURES, FailureAssessment, FloatArray, Label, MeasurementRow, Report, Trajectory
+from entropydx.types import FailureAssessment, FloatArray, Label, MeasurementRow, Report, Trajectory
 from tests.unit.report_examples import BASELINE, diagnosis, failures, healthy
 
 Z = float(stats.norm.ppf((1 + CI_LEVEL) / 2))
@@ -79,7 +79,6 @@ def series(
         rows = [row(key, float(values[i]), float(values[0]), errors[key]) for key, values in columns.items()]
         reports.append(report(label, rows, f"c{i}", suspected=suspected))
     assert set(columns) <= set(SCALES)
-    assert len(FAILURES) == 4
     return trajectories.assemble(stops, reports, Path("series"))
 
 

@@ -5,7 +5,7 @@ import math
 import re
 import tomllib
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +225,7 @@ def test_a_bar_without_its_number_is_missed():
     assert all(r.passed for r in judge("healthy", numbers, dict.fromkeys(numbers, 1.0)) if r.bar.relation == "value")
     without_reference = judge("healthy", numbers, dict.fromkeys(numbers, 0.0))
     assert [r.bar.number for r in without_reference if math.isnan(r.measured)] == ["token_entropy"]
+    assert [r.to_json()["number"] for r in without_reference if r.to_json()["measured"] is None] == ["token_entropy"]
     del numbers["stopped"]
     missed = [r.bar.number for r in judge("healthy", numbers, numbers) if not r.passed]
     assert "stopped" in missed
@@ -257,11 +258,16 @@ def test_a_record_repeats_the_recipe_and_says_whether_the_check_passed(folder):
     recipe = find_recipe(folder.name)
     assert (record["cause"], record["label"], record["parent"]) == (recipe.cause, recipe.label, recipe.parent)
     assert record["why"] == recipe.why
-    assert record["recipe"]["steps"] == recipe.dose.steps
-    assert record["recipe"]["learning_rate"] == recipe.dose.learning_rate
-    assert folder.name in record["command"]
+    dose = json.loads(json.dumps(asdict(recipe.dose)))
+    assert record["recipe"] == {name: value for name, value in dose.items() if name in record["recipe"]}
+    newer = [f for f in fields(recipe.dose) if f.name not in record["recipe"]]
+    assert [f.default for f in newer] == [getattr(recipe.dose, f.name) for f in newer], "what a record cannot know of"
+    assert (
+        record["command"] == f"entropydx organisms grow {folder.name} --out fixtures/organisms/{folder.name} --seed 0"
+    )
     assert record["check"]["passed"] == all(bar["passed"] for bar in record["check"]["bars"])
-    assert len(record["check"]["bars"]) == len(BARS[recipe.cause])
+    asked = [{key: bar[key] for key in ("number", "relation", "op", "limit")} for bar in record["check"]["bars"]]
+    assert asked == [asdict(bar) for bar in BARS[recipe.cause]]
     assert record["check"]["passed"]  # what is committed under a cause's name has shown that cause
 
 
@@ -271,6 +277,10 @@ def test_the_reference_page_prints_the_recorded_check_values(folder):
     numbers = json.loads((folder / RECORD).read_text())["check"]["numbers"]
     columns = ("token_entropy", "largest_form", "pass@1", "majority", "pass@16", "agreement_when_wrong", "stopped")
     assert f"| `{folder.name}` | " + " | ".join(f"{numbers[c]:.3f}" for c in columns) + " |" in page
+    strata = ("easy", "medium", "hard", "in", "out")
+    cells = [" / ".join(f"{numbers[f'{a}/{s}']:.2f}" for a in ("pass@1", "majority", "pass@16")) for s in strata]
+    assert f"| `{folder.name}` | " + " | ".join(cells) + " |" in page
+    assert f"- `{folder.name}`: {find_recipe(folder.name).why}\n" in page
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import json
 import math
 import tomllib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -119,14 +119,28 @@ def test_a_series_record_repeats_its_recipe_and_names_its_checkpoints(folder):
     record, recipe = json.loads((folder / SERIES_RECORD).read_text()), find_series(folder.name)
     assert (record["label"], record["parent"], record["why"]) == (recipe.label, recipe.parent, recipe.why)
     assert record["onset"] == recipe.change.step
-    assert record["recipe"]["steps"] == recipe.dose.steps
-    assert folder.name in record["command"]
+    assert record["recipe"] == json.loads(json.dumps(asdict(recipe.dose)))
+    assert record["change"] == asdict(recipe.change)
+    assert record["command"] == f"entropydx organisms grow {folder.name} --out fixtures/series/{folder.name} --seed 0"
     steps = [0, *recipe.kept]
     assert [entry["name"] for entry in record["checkpoints"]] == [f"checkpoint-{step}" for step in steps]
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(f"checkpoint-{s}" for s in steps)
-    assert len(record["check"]["bars"]) == len(BARS[BEFORE]) + len(BARS[AFTER])
+    asked = [{key: bar[key] for key in ("number", "relation", "op", "limit")} for bar in record["check"]["bars"]]
+    assert asked == [asdict(bar) for bar in (*BARS[BEFORE], *BARS[AFTER])]
     assert record["check"]["passed"]
     assert all(bar["passed"] for bar in record["check"]["bars"])
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=NAMES)
+def test_the_reference_page_prints_the_recorded_values_of_each_checkpoint(folder):
+    page = (FIXTURES.parent / "docs" / "reference" / "organisms.md").read_text()
+    for entry in json.loads((folder / SERIES_RECORD).read_text())["checkpoints"]:
+        columns = ("token_entropy", "pass@1", "pass@16", "largest_form", "agreement_when_wrong")
+        cells = [str(entry["step"]), *(f"{entry['check'][c]:.3f}" for c in columns)]
+        logged = entry["training"]
+        for name, places in (("reward", 3), ("rollout_entropy", 3), ("kl", 4)):
+            cells.append(f"{logged[name]:.{places}f}" if name in logged else "–")
+        assert f"| {' | '.join(cells)} |" in page
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=NAMES)

@@ -81,13 +81,15 @@ def test_accuracy_that_falls_with_entropy_is_not_the_law():
 @pytest.mark.parametrize(
     ("entropy", "reward", "why"),
     [
-        (ENTROPY[:4], law()[:4], "needs 5 or more points of one run, has 4"),
+        (ENTROPY[:4], law()[:4], "needs 5 or more points that have both numbers, has 4"),
         (np.full(8, 0.3), law(), "does not move"),
         (0.3 + 0.001 * ENTROPY, 0.5 + 0.01 * np.cos(np.arange(8)), "hardly moved"),
+        (ENTROPY, np.zeros(8), "pass@1 does not move"),
+        (ENTROPY, np.full(8, 0.3), "pass@1 does not move"),
         (ENTROPY, 0.5 + 0.01 * np.cos(2 * np.arange(8)), "holds 0"),
         (EARLY, 0.8 - 0.2 * np.exp(EARLY) + np.array([0.004, -0.006, 0.004, 0, 0]), "no test"),
     ],
-    ids=["few", "constant", "hardly", "no relation", "too wide"],
+    ids=["few", "constant", "hardly", "all wrong", "constant reward", "no relation", "too wide"],
 )
 def test_where_it_cannot_be_told_it_says_why(entropy, reward, why):
     fit = fit_law(entropy, reward, NAMES[: len(reward)], noise=0.0)

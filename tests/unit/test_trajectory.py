@@ -121,6 +121,42 @@ def test_a_series_of_one_and_a_repeated_checkpoint_are_refused(run_dir):
         names(["a", "b", "a"])
 
 
+def test_another_spelling_of_a_checkpoint_is_the_same_checkpoint(run_dir, monkeypatch):
+    monkeypatch.chdir(run_dir("checkpoint-1", "checkpoint-2").parent)
+    for first, again in (
+        ("run/checkpoint-1", "./run/checkpoint-1/"),
+        ("run/checkpoint-1", Path("run/checkpoint-1").resolve()),
+    ):
+        with pytest.raises(ConfigError, match="given twice"):
+            names([first, "run/checkpoint-2", again])
+
+
+def test_a_checkpoint_that_is_named_and_incomplete_stops_the_series_before_anything_is_drawn(run_dir):
+    path = run_dir("checkpoint-1", "checkpoint-2")
+    (path / "checkpoint-2" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"checkpoint-2 has config\.json but no weights"):
+        names([path / "checkpoint-1", path / "checkpoint-2"])
+
+
+def test_a_directory_is_known_by_its_own_name_from_inside_of_it(run_dir, monkeypatch):
+    monkeypatch.chdir(run_dir("checkpoint-10", "checkpoint-9") / "checkpoint-9")
+    assert names(["../checkpoint-10", "."]) == ["checkpoint-9", "checkpoint-10"]
+
+
+def test_names_stay_apart_when_only_a_separator_differs():
+    assert len(set(names(["a/b/last", "a-b/last", "c"]))) == 3
+
+
+def test_steps_that_go_down_in_an_order_that_is_kept_are_remarked_on():
+    heard = Heard()
+    given = ["base", "run/checkpoint-100", "run/checkpoint-20"]
+    assert names(given, heard) == ["base", "checkpoint-100", "checkpoint-20"]
+    assert len(heard.remarks) == 1
+    assert "checkpoint-100 stands before checkpoint-20" in heard.remarks[0]
+    names(["base", "run/checkpoint-20", "run/checkpoint-100"], heard)
+    assert len(heard.remarks) == 1
+
+
 # ── the pipeline over a series ────────────────────────────────────────────────────────────────────
 
 SYNTHETIC = ["synthetic:healthy", "synthetic:twin", "synthetic:collapsed"]
@@ -172,6 +208,29 @@ def test_a_baseline_outside_of_the_series_is_drawn_once_and_is_no_point(tmp_path
     assert {r.split(",")[0] for r in copied} >= {p.name for p in found.points}
     with pytest.raises(RunStoreError, match="holds another run"):
         traced(SYNTHETIC[1:], tmp_path, baseline="synthetic:collapsed", **SMALL)
+
+
+@pytest.mark.slow
+def test_a_baseline_that_is_a_later_checkpoint_is_drawn_once_however_it_is_spelt(tmp_path):
+    for step, organism in ((0, "tiny-base"), (20, "tiny-healthy")):
+        shutil.copytree(ORGANISM.parent / organism, tmp_path / "run" / f"checkpoint-{step}")
+    chosen = Settings(baseline=f"{tmp_path}/run/checkpoint-20/", run_dir=str(tmp_path / "s"), probes=PROBES, **SMALL)
+    found = trace([str(tmp_path / "run")], chosen)
+    assert sorted(p.name for p in (tmp_path / "s").iterdir() if p.is_dir()) == ["checkpoint-0", "checkpoint-20"]
+    assert not found.baseline_is_first
+    assert [n for n in found.notes if "baseline is checkpoint-20" in n]
+    ratios = [p.column("token_entropy.mean_ratio") for p in found.points]
+    assert ratios[1].value == 1 != ratios[0].value
+
+
+def test_another_seed_in_the_directory_of_a_series_is_refused_and_loses_nothing(tmp_path):
+    first, _ = traced(SYNTHETIC[:2], tmp_path, **SMALL)
+    held = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(RunStoreError, match="holds another run"):
+        traced(SYNTHETIC[:2], tmp_path, seed=7, **SMALL)
+    assert held == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    again, _ = traced(SYNTHETIC[:2], tmp_path, **SMALL)
+    assert again.points == first.points
 
 
 def test_the_public_function_is_the_same_and_names_unknown_settings(tmp_path):
@@ -294,6 +353,62 @@ def test_a_run_that_fails_from_the_start_goes_back_to_its_baseline():
     assert (found.last_healthy, found.go_back_to) == (None, "checkpoint-0")
 
 
+def test_a_baseline_that_has_the_failure_itself_is_not_gone_back_to():
+    found = series({"sampling_spread.pass_at_1@majority_right": falling(40, 0.5)}, [Label.INFERENCE_VARIANCE] * N)
+    assert found.baseline_is_first
+    assert found.go_back_to is None
+    assert "No checkpoint of the series is known to be healthy" in found.summary
+
+
+def test_columns_that_were_not_measured_are_not_said_to_stand_still():
+    values = {"sampling_spread.majority_gain": np.full(N, np.nan)}
+    failed, sound = (series(values, [HEALTHY] * 8 + [label]) for label in (COLLAPSE, HEALTHY))
+    assert "differ in token_entropy.mean_ratio" in failed.onset_note
+    assert "has 0" in failed.onset_note
+    assert "no column was measured at 5 points" in sound.onset_note
+    assert "both numbers, has 0" in sound.law.why
+    for found in (failed, sound):
+        assert (found.onset, found.changes, found.movements, found.law.holds) == (None, (), (), None)
+        assert "not measured" in page(found)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_a_series_too_short_for_a_shape_still_tells_what_moved(n):
+    columns = {
+        "token_entropy.mean_ratio": np.append(np.ones(n - 1), 0.1),
+        "sampling_spread.coverage": np.append(np.full(n - 1, 0.9), 0.4),
+    }
+    found = series(columns, [HEALTHY] * (n - 1) + [COLLAPSE])
+    assert (found.onset, found.changes, found.law.n) == (None, (), 0)
+    assert {m.name for m in found.movements} == {f"checkpoint-{20 * (n - 1)}"}
+    assert found.go_back_to == f"checkpoint-{20 * (n - 2)}"
+    json.loads(document.to_json(found))
+    assert "first diagnosed" in page(found)
+
+
+def test_a_series_in_which_nothing_moves_at_all_has_no_change_no_movement_and_no_law():
+    still = {
+        "token_entropy.seq_mean": 0.3,
+        "token_entropy.mean_ratio": 1.0,
+        "sampling_spread.pass_at_1": 0.0,
+        "sampling_spread.coverage": 0.0,
+    }
+    found = series({name: np.full(N, value) for name, value in still.items()}, [HEALTHY] * N)
+    assert (found.changes, found.movements, found.onset, found.law.holds) == ((), (), None, None)
+    assert "no column changes at all" in found.onset_note
+    json.loads(document.to_json(found))
+    assert page(found)
+
+
+def test_an_abnormal_checkpoint_in_between_ends_what_was_diagnosed_before_it():
+    labels = [HEALTHY] * 3 + [COLLAPSE, Label.ABNORMAL] + [COLLAPSE] * 4
+    found = series({"token_entropy.mean_ratio": falling(40, 0.1)}, labels)
+    assert found.onset is not None
+    assert found.onset.first_diagnosed == "checkpoint-100"
+    assert found.go_back_to == "checkpoint-40"
+    assert "verdict HHHCACCCC" in " ".join(page(found).split())
+
+
 def test_points_that_lack_a_column_are_left_out_of_it():
     values = falling(60, 0.1)
     values[3] = np.nan
@@ -398,6 +513,34 @@ def test_the_page_says_all_that_the_series_says():
     onset = next(line for line in page(collapsing()).split("\n") if line.startswith("  onset"))
     verdicts = next(line for line in page(collapsing()).split("\n") if line.startswith("  verdict"))
     assert onset.index("^") - verdicts.index("H") == 4, "the mark stands under checkpoint-80"
+
+
+def test_large_steps_are_written_in_full():
+    steps = [143_000 + 1_000 * i for i in range(N)]
+    found = series({"token_entropy.mean_ratio": falling(60, 0.05)}, [HEALTHY] * 5 + [COLLAPSE] * 4, steps=steps)
+    assert "(step 146500, 95% interval 146000 to 147000)" in found.summary
+    assert "e+" not in page(found, verbose=True)
+
+
+def test_the_mark_of_the_onset_survives_a_series_longer_than_its_row():
+    n = 100
+    values = np.where(np.arange(n) > 61, 0.1, 1.0)
+    found = series({"token_entropy.mean_ratio": values}, [HEALTHY] * 62 + [COLLAPSE] * 38, steps=range(n))
+    assert found.onset is not None
+    assert found.onset.change.first_after == "checkpoint-62"
+    lines = page(found).split("\n")
+    onset, verdicts = (next(line for line in lines if line.startswith(f"  {row}")) for row in ("onset", "verdict"))
+    start = verdicts.index("H")
+    shown = thinned(range(n), len(verdicts) - start)
+    assert shown[onset.index("^") - start] == min(i for i in shown if i >= 62)
+
+
+def test_a_value_that_is_missing_at_the_last_checkpoint_is_not_replaced_by_an_earlier_one():
+    values = np.linspace(0.5, 0.2, N)
+    values[-1] = np.nan
+    found = series({"sampling_spread.wrong_agreement": values}, [HEALTHY] * N)
+    line = next(line for line in page(found, width=140).split("\n") if line.startswith("  sampling_spread.wrong"))
+    assert "→ -" in line
 
 
 def test_a_hostile_name_cannot_move_the_cursor():
