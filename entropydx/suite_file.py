@@ -58,7 +58,8 @@ def load_suite_file(
 
 def suite_sha(prompts: Sequence[Prompt]) -> str:
     """Return the sha256, in hexadecimal, over the canonical JSON of all prompts in their order."""
-    records = [{f.name: _plain(getattr(prompt, f.name)) for f in fields(Prompt)} for prompt in prompts]
+    names = [f.name for f in fields(Prompt) if f.name != "prefill"]  # never a suite's own
+    records = [{name: _plain(getattr(prompt, name)) for name in names} for prompt in prompts]
     canonical = json.dumps(records, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
