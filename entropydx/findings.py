@@ -50,7 +50,7 @@ def compare(threshold: Threshold, measurements: Measurements) -> Evidence:
     """Compare one threshold with the interval of its measurement."""
     measurement = measurements.get(threshold.measurement)
     if measurement is None:
-        return _absent(threshold, "no probe measured it")
+        return _absent(threshold, _unmeasured(threshold.measurement))
     if isinstance(measurement, Missing):
         return _absent(threshold, measurement.reason)
     value, ci = _reading(measurement, threshold.field)
@@ -67,6 +67,11 @@ def compare(threshold: Threshold, measurements: Measurements) -> Evidence:
         strength=_strength(threshold, value, ci),
         n=measurement.n,
     )
+
+
+def _unmeasured(name: str) -> str:
+    _, _, stratum = name.partition("@")
+    return f"the suite has no prompts in the stratum @{stratum}" if stratum else "no probe measured it"
 
 
 def _absent(threshold: Threshold, reason: str) -> Evidence:
@@ -109,6 +114,9 @@ def assess(rule: Rule, measurements: Measurements) -> Finding:
     needed = [_condition(c, measurements) for c in rule.when]
     excuses = [_condition(c, measurements) for c in rule.unless]
     status = all_of([*(s for s, _, _ in needed), *(_NOT[s] for s, _, _ in excuses)])
+    missing_input = _missing_input(rule, needed)
+    if status == "clear" and missing_input is not None:
+        status = "undecided"
     strength = min([*(x for _, x, _ in needed), *(1 - x for _, x, _ in excuses)])
     return Finding(
         code=rule.code,
@@ -121,7 +129,16 @@ def assess(rule: Rule, measurements: Measurements) -> Finding:
         evidence=tuple(e for _, _, evidence in [*needed, *excuses] for e in evidence),
         severity=_severity(rule.severity, measurements) if status == "fired" else None,
         settle=rule.settle,
+        missing_input=missing_input,
     )
+
+
+def _missing_input(rule: Rule, needed: Iterable[tuple[Status, float, tuple[Evidence, ...]]]) -> str | None:
+    """Return why the first essential measurement that is missing is so."""
+    for condition, (_, _, evidence) in zip(rule.when, needed, strict=True):
+        if isinstance(condition, Threshold) and condition.essential and evidence[0].missing_reason is not None:
+            return evidence[0].missing_reason
+    return None
 
 
 def _severity(scale: Severity | None, measurements: Measurements) -> float | None:

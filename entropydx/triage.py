@@ -90,6 +90,9 @@ def _suspicion(case: _Case, failure: Label) -> str:
 
 def _why_open(findings: Sequence[Finding]) -> str:
     code = next(f.code for f in findings if f.status == "undecided")
+    untestable = [f.missing_input for f in findings if f.missing_input is not None]
+    if untestable:
+        return f"{UNTESTED}: {untestable[0]}"
     missing = _all_missing(findings)
     if not missing:
         return f"{code} undecided: the intervals are too wide"

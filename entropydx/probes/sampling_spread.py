@@ -1,10 +1,11 @@
 """How much quality changes when the same prompt is asked again.
 
 ## What it measures
-`pass_at_k` (unbiased; Chen et al. 2021, arXiv:2107.03374) and `pass_hat_k`, all k right (arXiv:2406.12045), for k =
-1, 2, 4... up to K; `maj_at_n`, majority vote over all K with ties shared; `majority_gain` = maj_at_n - pass_at_1,
-what voting would win; `g_pass_at_k` at tau 0.5, 0.75, 1 and `mg_pass_at_k` (arXiv:2412.13147) at k = K/2 (from K = 4
-on), and their `g_pass_ratio` (tau 1 over 0.5: 1 for a model that is either always or never right). `within_variance` =
+`pass_at_k` (unbiased; Chen et al. 2021, arXiv:2107.03374) for every k up to K, and `pass_hat_k`, all k right
+(arXiv:2406.12045), for k = 2, 4... up to K; `maj_at_n`, majority vote over all K with ties shared; `majority_gain` =
+maj_at_n - pass_at_1, what voting would win; `g_pass_at_k` at tau 0.5, 0.75, 1 and `mg_pass_at_k` (arXiv:2412.13147) at
+k = K/2 (from K = 4 on), and their `g_pass_ratio` (tau 1 over 0.5: 1 for a model that is either always or never right).
+`within_variance` =
 mean p(1-p) K/(K-1), `between_variance` corrected for it, `icc`, the one-way ICC(1). On the prompts whose majority is
 right (`@majority_right`), `pass_at_1` is reliability where the model can. `answer_entropy` in nats over answers;
 `wrong_agreement`, the unbiased chance that two wrong answers to a prompt agree. The change of a mean over part of the
@@ -152,8 +153,9 @@ class SamplingSpread:
         n = _n_samples(part.groups)
         half = n // 2
         rows: dict[str, Build] = {}
-        for k in powers_of_two(n)[1:]:
+        for k in range(2, n + 1):
             rows[f"pass_at_{k}"] = _pass(k, stats.pass_at_k)
+        for k in powers_of_two(n)[1:]:
             rows[f"pass_hat_{k}"] = _pass(k, stats.pass_hat_k)
         if half > 1:
             for tau in (0.5, 0.75, 1.0):

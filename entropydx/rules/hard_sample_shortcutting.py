@@ -41,6 +41,7 @@ rule = Rule(
             op="<",
             value=-0.05,
             source="arXiv:2605.28388: averages fell by 5.75 and 11.24 points (third-party notes)",
+            essential=True,
         ),
         AnyOf(
             options=(

@@ -43,6 +43,7 @@ rule = Rule(
             op="<",
             value=-0.10,
             source=f"{PAPER}: 27 to 35 points lost out of domain; half of the organisms' bar",
+            essential=True,
         ),
         Threshold(
             measurement="confidence.overconfidence@out",

@@ -59,6 +59,8 @@ class Threshold:
     """Where the number comes from: a paper with its provenance, or labelled cases."""
     field: Field = "value"
     """Compare the value, or its paired change against the baseline."""
+    essential: bool = False
+    """What the failure is about: while it is missing the rule clears nothing, whatever its other conditions say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,3 +142,5 @@ class Finding:
     evidence: tuple[Evidence, ...]
     severity: float | None = None
     settle: str = ""
+    missing_input: str | None = None
+    """Why an essential measurement is missing, so that the rule could not test its failure; None when none is."""

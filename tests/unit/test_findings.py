@@ -97,3 +97,17 @@ def test_severity_is_linear_and_only_of_a_fired_rule() -> None:
     rule = _rule(_below(0.3), severity=Severity(measurement="a.b", at_zero=0.4, at_one=0.0))
     assert assess(rule, {"a.b": _measured(0.1, (0.05, 0.15))}).severity == pytest.approx(0.75)
     assert assess(rule, {"a.b": _measured(0.35, (0.32, 0.4))}).severity is None
+
+
+def test_a_rule_clears_nothing_while_what_it_is_about_is_missing() -> None:
+    about = Threshold(measurement="p.x@out", op="<", value=0.3, source="test", essential=True)
+    other = _below(0.3)
+    sound = {"a.b": _measured(0.5, (0.4, 0.6))}
+    found = assess(_rule(about, other), sound)
+    assert found.status == "undecided"
+    assert found.missing_input == "the suite has no prompts in the stratum @out"
+    present = {**sound, "p.x@out": _measured(0.1, (0.0, 0.2), name="p.x@out")}
+    cleared = assess(_rule(about, other), present)
+    assert (cleared.status, cleared.missing_input) == ("clear", None)
+    optional = Threshold(measurement="p.x@out", op="<", value=0.3, source="test")
+    assert assess(_rule(optional, other), sound).status == "clear"

@@ -285,3 +285,12 @@ def test_a_run_can_be_read_as_frames(tmp_path: Path) -> None:
     assert frame.loc["token_entropy.mean", "value"] == entropy.value
     assert (frame.loc["token_entropy.mean", "ci_low"], frame.loc["token_entropy.mean", "ci_high"]) == entropy.ci
     assert frame["missing_reason"].notna().sum() == sum(m.value is None for m in report.measurements)
+
+
+def test_without_prompts_outside_the_domain_overconfidence_is_untested_and_never_absent(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("twin", tmp_path, suite="arithmetic", probes=None))
+    assessment = report.diagnosis.failures["teacher_overconfidence"]
+    assert (assessment.status, report.diagnosis.label) == ("undetermined", Label.HEALTHY)
+    assert assessment.reason == "untested: the suite has no prompts in the stratum @out"
+    assert "Untested: teacher overconfidence" in report.diagnosis.summary
+    assert any("domain: out" in advice for advice in report.diagnosis.would_settle_it)
