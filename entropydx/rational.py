@@ -41,7 +41,8 @@ _DECIMAL = re.compile(
     r"(?:[eE](?P<exponent>[-+]?\d{1,4})(?!\w))?(?P<unit>.*)",
     re.ASCII | re.DOTALL,
 )
-_UNIT = re.compile(r"[%°]?\s*(?!(?:or|and|to)\b)[^\W\d_²³¹⁰⁴-⁹](?:[^\d²³¹⁰⁴-⁹=<>+*\\\n]|(?<=[A-Za-z^])[23](?!\d))*+")
+# Not possessive: Python 3.11.2 misreads a possessive repeat of alternatives. They exclude each other, so it is linear.
+_UNIT = re.compile(r"[%°]?\s*(?!(?:or|and|to)\b)[^\W\d_²³¹⁰⁴-⁹](?:[^\d²³¹⁰⁴-⁹=<>+*\\\n]|(?<=[A-Za-z^])[23](?!\d))*")
 _SYMBOLS = frozenset({"%", "°", "€", "£", "¥", ""})
 _ALGEBRA = frozenset({"x", "y", "z", "n", "i", "e", "pi", "π"})
 
