@@ -13,7 +13,7 @@ import numpy as np
 from entropydx import passes, plugins, store, verifiers
 from entropydx.errors import ContextError, EngineError, RunStoreError
 from entropydx.planning import Plan
-from entropydx.protocols import Engine, Progress
+from entropydx.protocols import Checker, Engine, Progress
 from entropydx.types import (
     CheckpointInfo,
     Completion,
@@ -61,15 +61,15 @@ class StageProgress:
 def grade(group: Group) -> Group:
     """Return the group with every answer extracted and graded, and every computation checked."""
     prompt = group.prompt
-    checker = plugins.load("checker", prompt.checker)
+    checker: Checker = plugins.load("checker", prompt.checker)
     return replace(
         group,
-        completions=tuple(_grade(prompt, c) for c in group.completions),
+        completions=tuple(_grade(prompt, c, checker) for c in group.completions),
         n_reference_steps=None if prompt.reference is None else len(checker(prompt, prompt.reference)),
     )
 
 
-def _grade(prompt: Prompt, completion: Completion) -> Completion:
+def _grade(prompt: Prompt, completion: Completion, checker: Checker) -> Completion:
     # A prefilled completion goes on from the cue of its answer, which the verifier has to see.
     graded = verifiers.grade(prompt, prompt.prefill + completion.text)
     span, skipped = graded.span, len(prompt.prefill)
@@ -80,7 +80,7 @@ def _grade(prompt: Prompt, completion: Completion) -> Completion:
         answer=graded.answer,
         grade=float(graded.grade),
         answer_span=None if span is None or span[0] < skipped else (span[0] - skipped, span[1] - skipped),
-        steps=plugins.load("checker", prompt.checker)(prompt, completion.text),
+        steps=checker(prompt, completion.text),
     )
 
 
@@ -104,7 +104,6 @@ class Drawer:
 
     def draw(self) -> Samples:
         """Return the main draw, every condition, and every pass over the role's own texts and the references."""
-        self._tell_what_is_held()
         groups = self._groups(self.role, self.todo.prompts, self.todo.params)
         samples = Samples(
             checkpoint=self.engine.info, params=self.todo.params, groups=groups, lexicon=self.todo.lexicon
@@ -137,9 +136,9 @@ class Drawer:
             self.engine.close()
             self.asked = False
 
-    def _tell_what_is_held(self) -> None:
-        held, wanted, path = len(self.run.recover(self.role)), len(self.todo.prompts), self.run.path
-        if held >= wanted:
+    def _tell_what_is_held(self, held: int) -> None:
+        wanted, path = len(self.todo.prompts), self.run.path
+        if held == wanted:
             self.progress.warn(f"{self.role}: all {wanted} prompts are in {path}; nothing is drawn")
         elif held:
             self.progress.warn(f"{self.role}: {held} of {wanted} prompts are in {path} and are not drawn again")
@@ -147,18 +146,22 @@ class Drawer:
     def _groups(
         self, part: str, prompts: Sequence[Prompt], params: SamplingParams, batch_rows: int = 0
     ) -> tuple[Group, ...]:
-        held = {g.prompt.id: _given(g.prompt) for g in self.run.recover(part)}
+        groups = self.run.recover(part)
+        held = {g.prompt.id: _given(g.prompt) for g in groups}
         # What a condition gives may have changed under its name: a damaged group of the main draw was drawn again.
         missing = [p for p in prompts if held.get(p.id) != _given(p)]
         fits = {p.id for p in prompts}
+        if part == self.role:
+            self._tell_what_is_held(len(prompts) - len(missing))
         if missing:
             drawn, too_long = self._fitting(part, missing, lambda kept: self.engine.generate(kept, params, batch_rows))
             fits -= {p.id for p in too_long}
             per_write = 1 if part == self.role else PER_WRITE
             while some := [grade(group) for group in islice(drawn, per_write)]:
                 self.run.append(part, *some)
-        # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
-        return _in_order(self.run.recover(part), [p.id for p in prompts if p.id in fits])
+            # Read back, so that a run that was interrupted and one that was not measure the very same numbers.
+            groups = self.run.recover(part)
+        return _in_order(groups, [p.id for p in prompts if p.id in fits])
 
     def _fitting(
         self, part: str, items: Sequence[Asked], ask: Callable[[Sequence[Asked]], Iterator[Given]]
