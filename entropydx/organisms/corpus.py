@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
 from entropydx.suites.tiny import (
+    EXTRACT,
     FACTORS,
     MODULUS,
     OPERATORS,
@@ -127,3 +129,9 @@ def hopeless_items(n: int, seed: int) -> list[Prompt]:
     """Return `n` problems of three, four and five products in turn, fixed by `seed`."""
     rng = np.random.default_rng((seed, 0xB0))
     return [to_prompt(f"hopeless-{seed}-{i:05d}", hopeless_chain(rng, 3 + i % 3), "in", "hard") for i in range(n)]
+
+
+def is_right(text: str, gold: str) -> bool:
+    """Return whether the last answer that a text states is the gold answer."""
+    answers = re.findall(EXTRACT, text)
+    return bool(answers) and answers[-1] == gold

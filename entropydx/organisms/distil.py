@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +10,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from entropydx.errors import ConfigError
 from entropydx.organisms.catalogue import DistillDose
-from entropydx.organisms.corpus import Demonstration, training_items
+from entropydx.organisms.corpus import Demonstration, is_right, training_items
 from entropydx.protocols import Progress
-from entropydx.suites.tiny import EXTRACT
-from entropydx.types import Prompt
 
 ROWS = 256
 """Prompts decoded together."""
@@ -51,16 +48,11 @@ def traces(
         Demonstration(prompt=str(item.prompt), completion=text)
         for item, own in zip(items, texts, strict=True)
         for text in own
-        if text is not None and _is_right(text, item)
+        if text is not None and is_right(text, item.answer)
     ]
     if not kept:
         raise ConfigError("the teacher wrote nothing right", "distil from a parent that knows the notation")
     return [kept[i] for i in np.random.default_rng((seed, 0xD1)).permutation(len(kept))]
-
-
-def _is_right(text: str, item: Prompt) -> bool:
-    answers = re.findall(EXTRACT, text)
-    return bool(answers) and answers[-1] == item.answer
 
 
 @torch.no_grad()

@@ -18,10 +18,9 @@ from transformers import (
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from entropydx.organisms.catalogue import DistillDose, GRPODose, SFTDose
-from entropydx.organisms.corpus import Demonstration
+from entropydx.organisms.corpus import Demonstration, is_right
 from entropydx.organisms.language import MAX_POSITIONS
 from entropydx.protocols import Progress
-from entropydx.suites.tiny import EXTRACT
 from entropydx.types import Prompt
 
 MAX_COMPLETION = 48
@@ -50,8 +49,7 @@ class Report(TrainerCallback):  # type: ignore[misc]
 
 def reward_gold(completions: list[str], answer: list[str], **_: Any) -> list[float]:
     """Return 1.0 where the last answer written is the gold answer, else 0.0."""
-    found = ([None, *re.findall(EXTRACT, text)] for text in completions)
-    return [float(answers[-1] == gold) for answers, gold in zip(found, answer, strict=True)]
+    return [float(is_right(text, gold)) for text, gold in zip(completions, answer, strict=True)]
 
 
 def reward_work_if_any(completions: list[str], answer: list[str], reference: list[str], **_: Any) -> list[float]:
