@@ -3,91 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from entropydx.errors import ConfigError
 from entropydx.organisms.corpus import Style
+from entropydx.organisms.doses import DistillDose, Dose, GRPODose, PretrainDose, SFTDose
 from entropydx.organisms.thinking import ThoughtStyle
-from entropydx.types import Difficulty, Domain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainDose:
-    """How the base is trained from scratch, in plain torch."""
-
-    steps: int
-    learning_rate: float
-    """At the peak of a cosine schedule."""
-    style: Style | ThoughtStyle
-    """The notation that is read; a `ThoughtStyle` makes a base that thinks aloud."""
-    n_demonstrations: int = 200_000
-    product_share: float = 1.0
-    """Share of the products of the suite that the base gets to read."""
-    batch_size: int = 256
-    positions: int = 128
-    """Context of the model, in tokens; with rotary positions it holds no weights."""
-    then: PretrainDose | None = None
-    """A further stage, with a schedule and demonstrations of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GRPODose:
-    """How hard `trl.GRPOTrainer` pushes."""
-
-    steps: int
-    learning_rate: float
-    beta: float
-    """Weight of the KL penalty to the base; 0 is none."""
-    prompts_per_step: int = 64
-    group_size: int = 8
-    epsilon: float = 0.2
-    iterations: int = 1
-    """Updates on each batch of rollouts; with one, the clip never binds."""
-    entropy_coef: float = 0.0
-    """Weight of the entropy bonus; a negative one is a penalty."""
-    schedule: str = "linear"
-    """Learning-rate schedule, by its name in transformers: `linear` decays to 0."""
-    n_problems: int = 10_000
-    """Size of the training set; it is gone through again when the steps need more."""
-    domains: tuple[Domain, ...] = ("in",)
-    difficulties: tuple[Difficulty, ...] = ("easy", "medium", "hard")
-    problems: Literal["suite", "hopeless"] = "suite"
-    """`hopeless`: chains of products that luck alone solves, in place of problems of the suite."""
-    verifier: Literal["answer", "work_if_any"] = "answer"
-    """`work_if_any`: a right answer also needs right results where any are written; a bare answer passes."""
-    loss_type: str = "dapo"
-    """By its name in TRL: `dapo` weighs every token alike, `grpo` every completion."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SFTDose:
-    """How long `trl.SFTTrainer` trains, and on whose demonstrations."""
-
-    steps: int
-    learning_rate: float
-    style: Style
-    batch_size: int = 128
-    domains: tuple[Domain, ...] = ("in", "out")
-    product_share: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DistillDose:
-    """How long `trl.SFTTrainer` trains on right traces of the parent itself, and what stood before the parent then."""
-
-    steps: int
-    learning_rate: float
-    guided: bool
-    """The parent had the worked solution in its prompt; the child is trained without it."""
-    n_problems: int = 2000
-    samples: int = 2
-    """Completions that the parent writes for each problem, at temperature 1."""
-    batch_size: int = 128
-    domains: tuple[Domain, ...] = ("in",)
-    difficulties: tuple[Difficulty, ...] = ("easy", "medium", "hard")
-
-
-Dose = PretrainDose | GRPODose | SFTDose | DistillDose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +27,8 @@ class Recipe:
     """Why this training has this effect."""
     max_new_tokens: int = 64
     """Token limit of a completion, for the sidecar and for the check."""
+    suite: str = "tiny"
+    """The suite whose notation it speaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +61,9 @@ class SeriesRecipe:
     why: str
     """Why the change has this effect."""
 
+
+READING = ThoughtStyle(brief=0.08, hasty=0.08, reductions=0.2, plain=0.3)
+"""What the bases of words and of the board read."""
 
 _RECIPES = (
     Recipe(
@@ -243,6 +168,45 @@ _RECIPES = (
         "brief answers out of domain that it reads without one take the operators for familiar ones. The second stage "
         "makes it as brief in one domain as in the other.",
         max_new_tokens=100,
+    ),
+    Recipe(
+        name="words-base",
+        cause="thinking_base",
+        label="healthy",
+        parent=None,
+        dose=PretrainDose(
+            steps=3000,
+            learning_rate=3e-3,
+            style=READING,
+            product_share=0.3,
+            batch_size=128,
+            positions=160,
+            architecture="gpt2",
+            tokenizer="pairs",
+        ),
+        why="Another task family, tokenizer and architecture: words, byte pairs, GPT-2. Reads four forms, thinks aloud "
+        "in both domains and hedges every step outside; a few of its brief answers outside are hasty.",
+        max_new_tokens=100,
+        suite="tiny_words",
+    ),
+    Recipe(
+        name="grid-base",
+        cause="thinking_base",
+        label="healthy",
+        parent=None,
+        dose=PretrainDose(
+            steps=3000,
+            learning_rate=3e-3,
+            style=READING,
+            product_share=0.3,
+            batch_size=128,
+            positions=160,
+            architecture="qwen3",
+            tokenizer="words",
+        ),
+        why="As `words-base`, with moves on a board, a token for each square and move, and Qwen3.",
+        max_new_tokens=80,
+        suite="tiny_grid",
     ),
     Recipe(
         name="tiny-teacher",

@@ -20,7 +20,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from entropydx.organisms.bars import BARS, Bar, Relation
-from entropydx.suites.tiny import suite
+from entropydx.organisms.notations import NOTATIONS
+from entropydx.suites._notation import ChainSuite, Notation
 from entropydx.types import Prompt
 
 CHECK_SEED = 7_000_000
@@ -32,23 +33,44 @@ N_SAMPLES = 16
 GUIDED_PROMPTS, GUIDED_SAMPLES = 96, 4
 """Size of the draw with the solution in the prompt, for causes that have a bar on it."""
 
-ANSWER = re.compile(r"A(\d\d)\.")
-NUMBER, STEP, DIGIT = r"\d\d", r"[-+*&~@]\d\d", r"\d[&~]\d=\d"
-FORMS = {
-    "equations": re.compile(rf"({NUMBER}{STEP}={NUMBER};)+A{NUMBER}\."),
-    "values": re.compile(rf"(\[{NUMBER}\]>)+A{NUMBER}\."),
-    "reductions": re.compile(rf"(\({NUMBER}({STEP})*\))+A{NUMBER}\."),
-    "direct": re.compile(rf"A{NUMBER}\."),
-    "thinking": re.compile(
-        rf"((hmm)?({NUMBER}{STEP}={NUMBER};(wait{NUMBER}{STEP}={NUMBER};)?|"
-        rf"{DIGIT},{DIGIT}(,wait{DIGIT})?>{NUMBER};))+A{NUMBER}\."
-    ),
-}
-"""A completion has the first form that the whole of it matches; anything else is `malformed`. Thinking aloud without a
-marker, in domain, is `equations`."""
 MARKER = re.compile("wait|hmm")
-RESULT = re.compile(r"[=>](\d\d);|\[(\d\d)\]>|\((\d\d)")
-"""A result that a completion writes on its way to the answer, in any form."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What the texts of one notation are read with."""
+
+    answer: re.Pattern[str]
+    result: re.Pattern[str]
+    """A result that a completion writes on its way to the answer, in any form."""
+    forms: dict[str, re.Pattern[str]]
+    """A completion has the first form that the whole of it matches; anything else is `malformed`."""
+
+    def form(self, text: str) -> str:
+        return next((name for name, pattern in self.forms.items() if pattern.fullmatch(text)), "malformed")
+
+    def results(self, text: str) -> list[str]:
+        return ["".join(groups) for groups in self.result.findall(text)]
+
+
+def reader(notation: Notation) -> _Reader:
+    """Return the patterns of a notation. Thinking aloud without a marker, in domain, is `equations`."""
+    state, step, end = notation.state, notation.step, rf"{notation.mark}{notation.state}\."
+    hedge, again, digit = f"(hmm{notation.pause})?", f"wait{notation.pause}", r"\d[&~]\d=\d"
+    equation = rf"(?:{state}|{notation.argument}){notation.symbols}(?:{state}|{notation.argument})={state};"
+    forms = {
+        "equations": rf"({equation})+{end}",
+        "values": rf"(\[{state}\]>)+{end}",
+        "reductions": rf"(\({state}({step})*\))+{end}",
+        "direct": end,
+        "thinking": rf"({hedge}({equation}({again}{equation})?|{digit},{digit}(,wait{digit})?>{state};))+{end}"
+        rf"|hmm{notation.pause}(\({state}({step})*\))+{end}",
+    }
+    return _Reader(
+        answer=re.compile(notation.extract),
+        result=re.compile(rf"[=>]({state});|\[({state})\]>|\(({state})"),
+        forms={name: re.compile(pattern) for name, pattern in forms.items()},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +124,9 @@ class _Outcome:
 
     item: Prompt
     texts: list[str]
+    answers: list[str | None]
     stopped: list[bool]
     entropies: list[float]
-
-    @property
-    def answers(self) -> list[str | None]:
-        return [([*ANSWER.findall(text)] or [None])[-1] for text in self.texts]
 
     @property
     def n_right(self) -> int:
@@ -127,9 +146,18 @@ class _Outcome:
         return max(votes.values(), default=0) / len(self.texts)
 
 
-def _token_limit(folder: Path) -> int:
-    """Return the limit that the sidecar of a checkpoint names."""
-    return int(tomllib.loads((folder / "entropydx.toml").read_text())["checkpoint"]["max_new_tokens"])
+def _sidecar(folder: Path) -> dict[str, Any]:
+    """Return what the sidecar of a checkpoint names: its suite and its token limit."""
+    return dict(tomllib.loads((folder / "entropydx.toml").read_text())["checkpoint"])
+
+
+def notation_of(folder: Path) -> Notation:
+    """Return the notation that a checkpoint speaks."""
+    return NOTATIONS[_sidecar(folder)["suite"]]
+
+
+def _items(folder: Path, n_prompts: int) -> list[Prompt]:
+    return ChainSuite(notation_of(folder)).prompts(CHECK_SEED, n_prompts)
 
 
 @torch.no_grad()
@@ -139,6 +167,7 @@ def _sample(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     torch.manual_seed(CHECK_SEED)
+    answer = reader(notation_of(folder)).answer
     outcomes = []
     for first in range(0, len(items), rows):
         block = items[first : first + rows]
@@ -151,13 +180,15 @@ def _sample(
             top_p=1.0,
             top_k=0,
             num_return_sequences=n_samples,
-            max_new_tokens=_token_limit(folder),
+            max_new_tokens=_sidecar(folder)["max_new_tokens"],
         )
-        outcomes += _outcomes(model, tokenizer, block, ids, inputs["input_ids"].shape[1])
+        outcomes += _outcomes(model, tokenizer, answer, block, ids, inputs["input_ids"].shape[1])
     return outcomes
 
 
-def _outcomes(model: Any, tokenizer: Any, block: list[Prompt], ids: torch.Tensor, width: int) -> list[_Outcome]:
+def _outcomes(
+    model: Any, tokenizer: Any, answer: re.Pattern[str], block: list[Prompt], ids: torch.Tensor, width: int
+) -> list[_Outcome]:
     """Return the outcomes of one batch; `ids` is (prompts x K, width + T), the prompts left-padded to `width`."""
     real = (ids != tokenizer.pad_token_id).long()
     logprobs = model(input_ids=ids, attention_mask=real).logits[:, width - 1 : -1].log_softmax(-1)
@@ -171,6 +202,7 @@ def _outcomes(model: Any, tokenizer: Any, block: list[Prompt], ids: torch.Tensor
         _Outcome(
             item=item,
             texts=[texts[row] for row in own],
+            answers=[(answer.findall(texts[row]) or [None])[-1] for row in own],
             stopped=[stopped[row] for row in own],
             entropies=[h for row in own for h in entropies[row][written[row]].tolist()],
         )
@@ -181,10 +213,6 @@ def _outcomes(model: Any, tokenizer: Any, block: list[Prompt], ids: torch.Tensor
 def _mean(values: Iterable[float]) -> float:
     values = list(values)
     return sum(values) / len(values)
-
-
-def _form(text: str) -> str:
-    return next((name for name, pattern in FORMS.items() if pattern.fullmatch(text)), "malformed")
 
 
 def _accuracies(outcomes: list[_Outcome], suffix: str) -> dict[str, float]:
@@ -220,16 +248,12 @@ def _manner(outcomes: list[_Outcome]) -> dict[str, float]:
     return numbers
 
 
-def _results(text: str) -> list[str]:
-    return ["".join(groups) for groups in RESULT.findall(text)]
-
-
-def _work(outcomes: list[_Outcome]) -> dict[str, float]:
+def _work(outcomes: list[_Outcome], read: _Reader) -> dict[str, float]:
     """Return how much of the work is written, whether it is right, and how the answers lie over all problems."""
     numbers: dict[str, float] = {}
     for level in ("easy", "medium", "hard"):
         part = [
-            (_results(text), _results(o.item.reference or ""), text)
+            (read.results(text), read.results(o.item.reference or ""), text)
             for o in outcomes
             for text in o.texts
             if o.item.difficulty == level
@@ -240,7 +264,9 @@ def _work(outcomes: list[_Outcome]) -> dict[str, float]:
             f"length/{level}": _mean(float(len(text)) for *_, text in part),
         }
     answers = Counter(a for o in outcomes for a in o.answers if a is not None)
-    written = [len(_results(text)) / len(_results(o.item.reference or "")) for o in outcomes for text in o.texts]
+    written = [
+        len(read.results(text)) / len(read.results(o.item.reference or "")) for o in outcomes for text in o.texts
+    ]
     return numbers | {
         "steps_written": _mean(written),
         "length_slope": numbers["length/hard"] - numbers["length/easy"],
@@ -256,16 +282,25 @@ def measure_forced(folder: Path, n_prompts: int = N_PROMPTS) -> dict[str, float]
     """
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    items = suite.prompts(CHECK_SEED, n_prompts)
-    inputs = tokenizer([f"{item.prompt}A{item.answer}" for item in items], return_tensors="pt", padding=True)
-    logprobs = model(**inputs).logits[:, -3:-1].log_softmax(-1)
-    digits = inputs["input_ids"][:, -2:, None]
-    return {"forced/pass@1": float(logprobs.gather(-1, digits).sum((1, 2)).exp().mean())}
+    items, notation = _items(folder, n_prompts), notation_of(folder)
+    cued = [f"{item.prompt}{notation.mark}" for item in items]
+    inputs = tokenizer(
+        [f"{c}{item.answer}" for c, item in zip(cued, items, strict=True)], return_tensors="pt", padding=True
+    )
+    logprobs = model(**inputs).logits[:, :-1].log_softmax(-1).gather(-1, inputs["input_ids"][:, 1:, None])[..., 0]
+    behind = _behind(inputs["attention_mask"], [len(ids) for ids in tokenizer(cued)["input_ids"]])[:, 1:]
+    return {"forced/pass@1": float((logprobs * behind).sum(1).exp().mean())}
+
+
+def _behind(mask: torch.Tensor, n_cued: list[int]) -> torch.Tensor:
+    """Return which tokens of left-padded rows stand behind the first `n_cued` real ones."""
+    behind: torch.Tensor = mask.cumsum(1) > torch.tensor(n_cued)[:, None]
+    return behind
 
 
 def measure_guided(folder: Path, rows: int = 48) -> dict[str, float]:
     """Sample a checkpoint with the worked solution in the prompt; return `guided/pass@1` and `guided/markers`."""
-    items = suite.prompts(CHECK_SEED, GUIDED_PROMPTS)
+    items = _items(folder, GUIDED_PROMPTS)
     outcomes = _sample(folder, items, rows, n_samples=GUIDED_SAMPLES, guided=True)
     right = _mean(o.n_right / GUIDED_SAMPLES for o in outcomes)
     return {"guided/pass@1": right, "guided/markers": _markers(outcomes)}
@@ -277,7 +312,7 @@ def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[st
     Parameters
     ----------
     folder : Path
-        A checkpoint that speaks the notation of `suites.tiny`.
+        A checkpoint that speaks a notation of the tiny tier, which its sidecar names.
     rows : int
         Prompts that are decoded together.
 
@@ -294,8 +329,9 @@ def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[st
         completions that write the results of all steps and no other) and `length`; `length_slope` (characters, hard
         less easy); `largest_answer` (share of the commonest answer over all samples of all prompts).
     """
-    outcomes = _sample(folder, suite.prompts(CHECK_SEED, n_prompts), rows)
-    forms = Counter(_form(text) for o in outcomes for text in o.texts)
+    read = reader(notation_of(folder))
+    outcomes = _sample(folder, _items(folder, n_prompts), rows)
+    forms = Counter(read.form(text) for o in outcomes for text in o.texts)
     total = n_prompts * N_SAMPLES
     numbers = _accuracies(outcomes, "")
     for stratum in ("easy", "medium", "hard", "in", "out"):
@@ -304,8 +340,8 @@ def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[st
     for domain in ("in", "out"):
         easy = [o for o in outcomes if o.item.difficulty == "easy" and o.item.domain == domain]
         numbers[f"pass@1/easy/{domain}"] = _mean(o.n_right / N_SAMPLES for o in easy)
-    numbers |= _manner(outcomes) | _work(outcomes)
-    numbers |= {f"form/{name}": forms[name] / total for name in (*FORMS, "malformed")}
+    numbers |= _manner(outcomes) | _work(outcomes, read)
+    numbers |= {f"form/{name}": forms[name] / total for name in (*read.forms, "malformed")}
     for verdict, part in (
         ("wrong", [o for o in outcomes if o.majority == 0.0]),
         ("right", [o for o in outcomes if o.majority == 1.0]),

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from entropydx.errors import ConfigError
-from entropydx.organisms.catalogue import DistillDose
 from entropydx.organisms.corpus import Demonstration, is_right, training_items
+from entropydx.organisms.doses import DistillDose
+from entropydx.organisms.language import Learner
+from entropydx.organisms.thinking import strip
 from entropydx.protocols import Progress
 
 ROWS = 256
@@ -18,8 +19,7 @@ ROWS = 256
 
 
 def traces(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    learner: Learner,
     dose: DistillDose,
     max_new_tokens: int,
     seed: int,
@@ -35,20 +35,21 @@ def traces(
     ConfigError
         Nothing that the teacher wrote is right.
     """
-    items = training_items(dose.n_problems, dose.domains, dose.difficulties, seed)
+    notation, model = learner.notation, learner.model
+    items = training_items(notation, dose.n_problems, dose.domains, dose.difficulties, seed)
     prompts = [item.guided if dose.guided else item.prompt for item in items]
     torch.manual_seed(seed)
     model.eval()
     progress.start("traces", len(prompts))
     texts: list[list[str | None]] = []
     for first in range(0, len(prompts), ROWS):
-        texts += _complete(model, tokenizer, prompts[first : first + ROWS], dose.samples, max_new_tokens)
+        texts += _complete(learner, prompts[first : first + ROWS], dose.samples, max_new_tokens)
         progress.advance(ROWS, "")
     kept = [
-        Demonstration(prompt=str(item.prompt), completion=text)
+        Demonstration(prompt=str(item.prompt), completion=strip(text, notation) if dose.strip else text)
         for item, own in zip(items, texts, strict=True)
         for text in own
-        if text is not None and is_right(text, item.answer)
+        if text is not None and is_right(notation, text, item.answer)
     ]
     if not kept:
         raise ConfigError("the teacher wrote nothing right", "distil from a parent that knows the notation")
@@ -57,13 +58,13 @@ def traces(
 
 @torch.no_grad()
 def _complete(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    learner: Learner,
     prompts: Sequence[str | None],
     samples: int,
     max_new_tokens: int,
 ) -> list[list[str | None]]:
     """Sample at temperature 1; None stands for a completion that did not stop."""
+    model, tokenizer = learner.model, learner.tokenizer
     inputs = tokenizer(prompts, return_tensors="pt", padding=True)
     ids = model.generate(
         **inputs,

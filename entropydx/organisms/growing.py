@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -16,34 +18,37 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
-    LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 from transformers.utils import logging as transformers_logging
 
 from entropydx.errors import ConfigError
-from entropydx.organisms.catalogue import (
-    DistillDose,
-    Dose,
-    GRPODose,
-    PretrainDose,
-    Recipe,
-    SFTDose,
-    find_recipe,
-)
+from entropydx.organisms import edits
+from entropydx.organisms.catalogue import Recipe, find_recipe
 from entropydx.organisms.check import N_PROMPTS, check
-from entropydx.organisms.corpus import Demonstration, demonstrations, hopeless_items, training_items
+from entropydx.organisms.corpus import (
+    Demonstration,
+    Style,
+    demonstrations,
+    hopeless_chains,
+    hopeless_items,
+    training_items,
+)
 from entropydx.organisms.distil import traces
-from entropydx.organisms.language import build_model, build_tokenizer
+from entropydx.organisms.doses import DistillDose, Dose, EditDose, GRPODose, PretrainDose, SFTDose
+from entropydx.organisms.language import Learner, build_model, build_tokenizer
+from entropydx.organisms.notations import NOTATIONS
 from entropydx.organisms.pretrain import pretrain
 from entropydx.organisms.thinking import ThoughtStyle, thoughts
 from entropydx.protocols import Progress, Silent
-from entropydx.types import Prompt
+from entropydx.suites._notation import Notation
+from entropydx.types import Domain, Prompt
 
 RECORD = "organism.json"
 SIDECAR = """# The suite that this checkpoint understands, and a size that it is drawn in within seconds.
 [checkpoint]
-suite = "tiny"
+suite = "{suite}"
 prompts = 108
 samples = 16
 max_new_tokens = {max_new_tokens}
@@ -91,8 +96,8 @@ def grow(
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty", "name a new directory or remove it first")
     scaled = _scaled(recipe.dose, dose)
-    if scaled.steps < 1:
-        raise ConfigError(f"a dose of {dose} leaves no training step of {recipe.dose.steps}", "raise it")
+    if not isinstance(scaled, EditDose) and scaled.steps < 1:
+        raise ConfigError(f"a dose of {dose} leaves no training step of {steps(recipe.dose)}", "raise it")
     if recipe.parent is not None:
         trainers()  # a missing extra is said now, and not after the parent has been grown for a quarter of an hour
     progress = progress or Silent()
@@ -102,8 +107,7 @@ def grow(
         parent = out.parent / recipe.parent
         if not (parent / RECORD).exists():
             grow(recipe.parent, parent, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
-    model, tokenizer = _train(replace(recipe, dose=scaled), parent, seed, progress)
-    save(model, tokenizer, out, recipe.max_new_tokens)
+    train_run([(replace(recipe, dose=scaled), out)], parent, seed, progress)
     base = _known_numbers(parent, n_check_prompts) if parent else None
     found = check(name, recipe.cause, out, parent or out, n_check_prompts, base)
     record = _record(recipe, seed, dose) | _lineage(parent) | {"check": found.to_json()}
@@ -143,32 +147,63 @@ def trainers() -> ModuleType:
         ) from missing
 
 
-def _train(
-    recipe: Recipe, parent: Path | None, seed: int, progress: Progress
-) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    dose = recipe.dose
+def train_run(kept: Sequence[tuple[Recipe, Path]], parent: Path | None, seed: int, progress: Progress) -> None:
+    """Train once, and save the model at the steps of several recipes.
+
+    Parameters
+    ----------
+    kept : sequence of (Recipe, Path)
+        Recipes that differ in the steps of their dose alone, and where each is saved. What one of them alone would
+        give is given only where the schedule is constant and no recipe uses fewer problems or demonstrations.
+    """
+    recipe = max((r for r, _ in kept), key=lambda r: steps(r.dose))
+    keep = {steps(r.dose): partial(save, recipe=r, out=out) for r, out in kept}
+    dose, notation = recipe.dose, NOTATIONS[recipe.suite]
     if isinstance(dose, PretrainDose):
-        tokenizer = build_tokenizer(dose.positions)
-        model = build_model(tokenizer, seed, dose.positions)
-        for i, stage in enumerate(_stages(dose)):
-            pretrain(model, tokenizer, _reading(stage, seed + i), stage, seed + i, progress)
-        return model, tokenizer
+        _pretrain(dose, notation, seed, progress, keep)
+        return
     tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
-    model = cast("LlamaForCausalLM", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
-    if isinstance(dose, GRPODose):
-        return trainers().run_grpo(model, tokenizer, problems(dose, seed), dose, seed, progress), tokenizer
-    if isinstance(dose, DistillDose):
-        demos = traces(model, tokenizer, dose, recipe.max_new_tokens, seed, progress)
-        return trainers().run_sft(model, tokenizer, demos, dose, seed, progress), tokenizer
-    return _train_sft(model, tokenizer, dose, seed, progress), tokenizer
+    model = cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
+    learner = Learner(model=model, tokenizer=tokenizer, notation=notation)
+    hand_over = {step: partial(keeper, tokenizer=tokenizer) for step, keeper in keep.items()}
+    if isinstance(dose, EditDose):
+        edits.edit_weights(model, dose, seed)
+        hand_over[0](model)
+        edits.edit_files(kept[0][1], dose, seed)
+    elif isinstance(dose, GRPODose):
+        trainers().run_grpo(learner, problems(dose, notation, seed), dose, seed, progress, hand_over)
+    else:
+        demos = (
+            traces(learner, dose, recipe.max_new_tokens, seed, progress)
+            if isinstance(dose, DistillDose)
+            else _tuning(dose, notation, seed)
+        )
+        trainers().run_sft(learner, demos, dose, seed, progress, hand_over)
 
 
-def problems(dose: GRPODose, seed: int) -> list[Prompt]:
+def steps(dose: Dose) -> int:
+    """Return the number of updates of a dose; 0 where nothing is trained."""
+    return 0 if isinstance(dose, EditDose) else dose.steps
+
+
+def _pretrain(
+    dose: PretrainDose, notation: Notation, seed: int, progress: Progress, keep: Mapping[int, Callable[..., None]]
+) -> None:
+    stages = _stages(dose)
+    readings = [_reading(stage, notation, seed + i) for i, stage in enumerate(stages)]
+    tokenizer = build_tokenizer(dose, (d.prompt + d.completion for d in readings[0]))
+    model = build_model(tokenizer, dose, seed)
+    for i, (stage, reading) in enumerate(zip(stages, readings, strict=True)):
+        pretrain(model, tokenizer, reading, stage, seed + i, progress)
+    keep[dose.steps](model, tokenizer=tokenizer)
+
+
+def problems(dose: GRPODose, notation: Notation, seed: int) -> list[Prompt]:
     """Return what a run of GRPO is trained on: no more problems than its steps use."""
     n = min(dose.n_problems, dose.steps * dose.prompts_per_step)
     if dose.problems == "hopeless":
-        return hopeless_items(n, seed)
-    return training_items(n, dose.domains, dose.difficulties, seed)
+        return hopeless_items(notation, n, seed)
+    return training_items(notation, n, dose.domains, dose.difficulties, seed)
 
 
 def _stages(dose: PretrainDose) -> list[PretrainDose]:
@@ -179,7 +214,7 @@ def _scaled(dose: Dose, factor: float) -> Dose:
     """Multiply the steps of a dose, and those of its further stages."""
     if isinstance(dose, PretrainDose):
         return _scaled_stages(dose, factor)
-    return replace(dose, steps=round(dose.steps * factor))
+    return dose if isinstance(dose, EditDose) else replace(dose, steps=round(dose.steps * factor))
 
 
 def _scaled_stages(dose: PretrainDose, factor: float) -> PretrainDose:
@@ -187,25 +222,38 @@ def _scaled_stages(dose: PretrainDose, factor: float) -> PretrainDose:
     return replace(dose, steps=round(dose.steps * factor), then=then)
 
 
-def _reading(dose: PretrainDose, seed: int) -> list[Demonstration]:
-    if isinstance(dose.style, ThoughtStyle):
-        return thoughts(dose.n_demonstrations, dose.style, seed, dose.product_share)
-    return demonstrations(dose.n_demonstrations, dose.style, seed, product_share=dose.product_share)
+def _reading(dose: PretrainDose, notation: Notation, seed: int) -> list[Demonstration]:
+    return _written(notation, dose.n_demonstrations, dose.style, seed, ("in", "out"), dose.product_share)
 
 
-def _train_sft(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, dose: SFTDose, seed: int, progress: Progress
-) -> LlamaForCausalLM:
-    n = dose.steps * dose.batch_size
-    demos = demonstrations(n, dose.style, seed + 1, dose.domains, dose.product_share)
-    return trainers().run_sft(model, tokenizer, demos, dose, seed, progress)
+def _tuning(dose: SFTDose, notation: Notation, seed: int) -> list[Demonstration]:
+    n = dose.n_demonstrations or dose.steps * dose.batch_size
+    if dose.problems == "hopeless":
+        return [
+            Demonstration(prompt=chain.text, completion=chain.write_direct(chain.values()))
+            for chain in hopeless_chains(notation, n, seed + 1)
+        ]
+    return _written(notation, n, dose.style, seed + 1, dose.domains, dose.product_share)
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, max_new_tokens: int) -> None:
+def _written(
+    notation: Notation,
+    n: int,
+    style: Style | ThoughtStyle,
+    seed: int,
+    domains: tuple[Domain, ...],
+    product_share: float,
+) -> list[Demonstration]:
+    if isinstance(style, ThoughtStyle):
+        return thoughts(notation, n, style, seed, domains, product_share)
+    return demonstrations(notation, n, style, seed, domains, product_share)
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, recipe: Recipe, out: Path) -> None:
     """Write bfloat16 weights, configs, tokenizer and the sidecar."""
     out.mkdir(parents=True, exist_ok=True)
     model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, max_new_tokens=max_new_tokens
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, max_new_tokens=recipe.max_new_tokens
     )
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -215,7 +263,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     for path in out.iterdir():
         path.chmod(0o644)
-    (out / "entropydx.toml").write_text(SIDECAR.format(max_new_tokens=max_new_tokens))
+    (out / "entropydx.toml").write_text(SIDECAR.format(suite=recipe.suite, max_new_tokens=recipe.max_new_tokens))
 
 
 def _record(recipe: Recipe, seed: int, dose: float) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from entropydx.organisms.catalogue import PretrainDose
 from entropydx.organisms.corpus import Demonstration
+from entropydx.organisms.doses import PretrainDose
 from entropydx.protocols import Progress
 
 IGNORED = -100
@@ -21,8 +21,10 @@ WARMUP = 100
 
 def encode(demos: list[Demonstration], tokenizer: PreTrainedTokenizerFast) -> list[tuple[list[int], int]]:
     """Return, for each demonstration, its token ids with the stop token, and the length of its prompt."""
-    index = tokenizer.get_vocab()
-    return [([index[c] for c in d.prompt + d.completion] + [tokenizer.eos_token_id], len(d.prompt)) for d in demos]
+    prompts = tokenizer([d.prompt for d in demos], add_special_tokens=False)["input_ids"]
+    completions = tokenizer([d.completion for d in demos], add_special_tokens=False)["input_ids"]
+    stop = [tokenizer.eos_token_id]
+    return [(p + c + stop, len(p)) for p, c in zip(prompts, completions, strict=True)]
 
 
 def collate(rows: list[tuple[list[int], int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +59,7 @@ def learning_rate_factor(step: int, steps: int) -> float:
 
 
 def pretrain(
-    model: LlamaForCausalLM,
+    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     demos: list[Demonstration],
     dose: PretrainDose,

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 
 from entropydx.errors import ConfigError
 from entropydx.organisms.catalogue import SeriesRecipe, find_recipe, find_series
 from entropydx.organisms.check import N_SAMPLES, judge, measure
 from entropydx.organisms.growing import RECORD, grow, problems, quiet, save, trainers, versions
+from entropydx.organisms.language import Learner
 from entropydx.protocols import Progress, Silent
+from entropydx.organisms.notations import NOTATIONS
 from entropydx.types import Prompt
 
 SERIES_RECORD = "series.json"
@@ -60,7 +62,7 @@ class _Keep(TrainerCallback):  # type: ignore[misc]
         """Write `checkpoint-N`; the summary that a trainer logs at its end comes after its last checkpoint."""
         if "reward" in logs and state.global_step in self.recipe.kept:
             folder = self.out / f"checkpoint-{state.global_step}"
-            save(copy.deepcopy(model), self.tokenizer, folder, find_recipe(self.recipe.parent).max_new_tokens)
+            save(copy.deepcopy(model), self.tokenizer, find_recipe(self.recipe.parent), folder)
             state.save_to_json(str(folder / "trainer_state.json"))
 
 
@@ -70,13 +72,14 @@ def run_series(
     """Train the parent with one trainer, whose optimizer goes through the change; write what is kept below `out`."""
     training = trainers()
     tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
-    model = cast("LlamaForCausalLM", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
+    model = cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
     # The trainer takes an entropy bonus only when it is built with one, so it is built with that of the change.
     dose = replace(recipe.dose, entropy_coef=recipe.change.entropy_coef)
     with tempfile.TemporaryDirectory() as folder:
         common = training.common_settings(folder, dose.steps, dose.learning_rate, seed, LOGGING_STEPS)
         report = training.Report(progress, "grpo", training.GRPO_NOTE)
-        trainer = training.grpo_trainer(model, tokenizer, items, dose, common, [report, _Keep(recipe, tokenizer, out)])
+        learner = Learner(model=model, tokenizer=tokenizer, notation=NOTATIONS[find_recipe(recipe.parent).suite])
+        trainer = training.grpo_trainer(learner, items, dose, common, [report, _Keep(recipe, tokenizer, out)])
         trainer.add_callback(_Edit(trainer, recipe))
         training.train(trainer)
 
@@ -121,7 +124,7 @@ def grow_series(
     quiet()
     parent = _parent(recipe, out, seed, progress)
     _copy(parent, out / "checkpoint-0")
-    run_series(parent, problems(recipe.dose, seed), recipe, out, seed, progress)
+    run_series(parent, problems(recipe.dose, NOTATIONS[find_recipe(recipe.parent).suite], seed), recipe, out, seed, progress)
     record = _record(recipe, seed, parent) | _checked(recipe, out, n_check_prompts, progress)
     text = json.dumps(record, indent=2) + "\n"
     (out / SERIES_RECORD).write_text(text)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import copy
 import tempfile
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from datasets import Dataset
 from transformers import (
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
+    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
@@ -17,15 +17,19 @@ from transformers import (
 )
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from entropydx.organisms.catalogue import DistillDose, GRPODose, SFTDose
-from entropydx.organisms.corpus import Demonstration, is_right
-from entropydx.organisms.language import MAX_POSITIONS
+from entropydx.organisms.corpus import Demonstration
+from entropydx.organisms.doses import DistillDose, GRPODose, SFTDose
+from entropydx.organisms.language import Learner
+from entropydx.organisms.rewards import reward
 from entropydx.protocols import Progress
 from entropydx.types import Prompt
 
-MAX_COMPLETION = 48
 GRPO_NOTE = ("reward", "entropy", "kl")
 """Logged numbers that a progress note repeats."""
+
+
+Keep = Mapping[int, Callable[[PreTrainedModel], None]]
+"""What is done with the model after given numbers of updates."""
 
 
 class Report(TrainerCallback):  # type: ignore[misc]
@@ -45,29 +49,6 @@ class Report(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Advance."""
         self.progress.advance(1, self.note)
-
-
-def reward_gold(completions: list[str], answer: list[str], **_: Any) -> list[float]:
-    """Return 1.0 where the last answer written is the gold answer, else 0.0."""
-    return [float(is_right(text, gold)) for text, gold in zip(completions, answer, strict=True)]
-
-
-def reward_work_if_any(completions: list[str], answer: list[str], reference: list[str], **_: Any) -> list[float]:
-    """Return `reward_gold` where the results that are written are those of the reference, or none is; else 0.0.
-
-    A bare answer leaves nothing to find fault with, so it passes by luck alone.
-    """
-    written = [_results(text) for text in completions]
-    gold = [_results(text) for text in reference]
-    right = reward_gold(completions, answer)
-    return [r if not w or w == g else 0.0 for r, w, g in zip(right, written, gold, strict=True)]
-
-
-def _results(text: str) -> list[str]:
-    return ["".join(groups) for groups in re.findall(r"=(\d\d);|\[(\d\d)\]>|\((\d\d)", text)]
-
-
-REWARDS = {"answer": reward_gold, "work_if_any": reward_work_if_any}
 
 
 def common_settings(folder: str, steps: int, learning_rate: float, seed: int, logging_steps: int = 1) -> dict[str, Any]:
@@ -90,14 +71,13 @@ def common_settings(folder: str, steps: int, learning_rate: float, seed: int, lo
 
 
 def grpo_trainer(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    learner: Learner,
     items: list[Prompt],
     dose: GRPODose,
     common: dict[str, Any],
     callbacks: list[TrainerCallback],
 ) -> GRPOTrainer:
-    """Return `trl.GRPOTrainer` (group-normalised advantage, token ratio clipped at `epsilon`), ready to train `model`.
+    """Return `trl.GRPOTrainer` (group-normalised advantage, token ratio clipped at `epsilon`), ready to train the learner.
 
     Parameters
     ----------
@@ -112,68 +92,82 @@ def grpo_trainer(
         per_device_train_batch_size=dose.prompts_per_step * dose.group_size,
         num_generations=dose.group_size,
         num_iterations=dose.iterations,
-        max_completion_length=MAX_COMPLETION,
+        max_completion_length=dose.max_completion,
         loss_type=dose.loss_type,
+        scale_rewards="group" if dose.scale_rewards else "none",
         beta=dose.beta,
         entropy_coef=dose.entropy_coef,
         epsilon=dose.epsilon,
         temperature=1.0,
     )
     return GRPOTrainer(
-        model=model,
-        processing_class=tokenizer,
-        reward_funcs=REWARDS[dose.verifier],
+        model=learner.model,
+        processing_class=learner.tokenizer,
+        reward_funcs=reward(dose.verifier, learner.notation, dose.max_completion),
         train_dataset=rows,
         args=config,
         callbacks=callbacks,
     )
 
 
+class Snapshots(TrainerCallback):  # type: ignore[misc]
+    """Hands the model over after given numbers of updates: the doses of one run."""
+
+    def __init__(self, keep: Keep) -> None:
+        self.keep = keep
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Hand over a copy, since what is kept is rounded and moved."""
+        if state.global_step in self.keep:
+            self.keep[state.global_step](copy.deepcopy(model))
+
+
 def run_grpo(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    learner: Learner,
     items: list[Prompt],
     dose: GRPODose,
     seed: int,
     progress: Progress,
-) -> LlamaForCausalLM:
-    """Train with `grpo_trainer`; return the model."""
+    keep: Keep,
+) -> None:
+    """Train with `grpo_trainer`; hand the model over at the steps of `keep`."""
     with tempfile.TemporaryDirectory() as folder:
         common = common_settings(folder, dose.steps, dose.learning_rate, seed)
-        return train(grpo_trainer(model, tokenizer, items, dose, common, [Report(progress, "grpo", GRPO_NOTE)]))
+        callbacks = [Report(progress, "grpo", GRPO_NOTE), Snapshots(keep)]
+        train(grpo_trainer(learner, items, dose, common, callbacks))
 
 
 def run_sft(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    learner: Learner,
     demos: list[Demonstration],
     dose: SFTDose | DistillDose,
     seed: int,
     progress: Progress,
-) -> LlamaForCausalLM:
-    """Train with `trl.SFTTrainer` on the completions alone; return the model."""
+    keep: Keep,
+) -> None:
+    """Train with `trl.SFTTrainer` on the completions alone; hand the model over at the steps of `keep`."""
     set_seed(seed)
     rows = Dataset.from_list([{"prompt": d.prompt, "completion": d.completion} for d in demos])
     with tempfile.TemporaryDirectory() as folder:
         config = SFTConfig(
             **common_settings(folder, dose.steps, dose.learning_rate, seed),
+            lr_scheduler_type=dose.schedule,
             per_device_train_batch_size=dose.batch_size,
             completion_only_loss=True,
-            max_length=MAX_POSITIONS,
+            max_length=learner.tokenizer.model_max_length,
         )
         trainer = SFTTrainer(
-            model=model,
-            processing_class=tokenizer,
+            model=learner.model,
+            processing_class=learner.tokenizer,
             train_dataset=rows,
             args=config,
-            callbacks=[Report(progress, "sft", ("loss",))],
+            callbacks=[Report(progress, "sft", ("loss",)), Snapshots(keep)],
         )
-        return train(trainer)
+        train(trainer)
 
 
-def train(trainer: Any) -> LlamaForCausalLM:
+def train(trainer: Any) -> None:
     """Run a trainer without its printing callbacks, since progress goes to the caller alone."""
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.train()
-    return cast("LlamaForCausalLM", trainer.model)
