@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types format golden clean help
+.PHONY: demo test test-all lint types format golden train-classifier clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ format: $(VENV)/dev  ## Format and mend what ruff can.
 
 golden: $(VENV)/dev  ## Write the golden files and the published schema again.
 	$(BIN)/python -m tests.golden.refresh
+
+train-classifier: $(VENV)/dev  ## Fit the classifier on the labelled cases; the same cases give the same bytes.
+	OMP_NUM_THREADS=1 $(BIN)/python -m entropydx.fitting fixtures/cases
 
 clean:  ## Remove the environment and the caches.
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -4,6 +4,8 @@ rules.md         from the docstrings of entropydx/rules/
 measurements.md  the index of entropydx/probes/
 probes/NAME.md   a probe's docstring, what it asks for, and what it measures on a small synthetic policy
 cli.md           from `--help` of every command
+quality.*        from fixtures/cases, as `entropydx selftest` judges them; not written over better figures, unless
+                 `--accept-worse` says so
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from entropydx import pipeline, plugins  # noqa: E402
+from entropydx import pipeline, plugins, selftest  # noqa: E402
 from entropydx.config import Settings, resolve  # noqa: E402
 from entropydx.protocols import Probe  # noqa: E402
-from entropydx.types import Report  # noqa: E402
+from entropydx.types import Quality, Report  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 COMMANDS = (
@@ -32,6 +34,7 @@ COMMANDS = (
     "schema",
     "doctor",
     "trajectory",
+    "selftest",
     "organisms list",
     "organisms grow",
 )
@@ -111,6 +114,11 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+@cache
+def _quality() -> Quality:
+    return selftest.examine(ROOT / selftest.CASES)
+
+
 def pages() -> dict[Path, str]:
     """Return every generated page and what it should hold."""
     return {
@@ -118,6 +126,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "measurements.md": measurements_page(),
         REFERENCE / "cli.md": cli_page(),
         **{REFERENCE / "probes" / f"{name}.md": probe_page(name) for name in plugins.builtin_names("probe")},
+        **selftest.pages(_quality(), REFERENCE),
     }
 
 
@@ -128,6 +137,10 @@ def main() -> int:
         for page in stale:
             sys.stderr.write(f"{page.relative_to(ROOT)} is stale: run `python docs/generate.py`\n")
         return 1 if stale else 0
+    worse = selftest.losses(_quality(), REFERENCE / selftest.COMMITTED.name)
+    if worse and "--accept-worse" not in sys.argv:
+        sys.stderr.write("\n".join(["nothing is written: figures of the selftest are worse than the committed ones", *worse]) + "\n")
+        return 1
     for page, text in pages().items():
         page.parent.mkdir(exist_ok=True)
         page.write_text(text, encoding="utf-8")

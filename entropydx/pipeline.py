@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from entropydx import __version__, document, plugins, store
+from entropydx.classifier import Classifier
 from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
 from entropydx.examples import pick_examples
@@ -57,11 +58,24 @@ def measure(
     return found
 
 
-def find(measurements: Sequence[Measurement], *, has_baseline: bool) -> tuple[Finding, ...]:
-    """Return every rule in scope, applied, in the order of their codes."""
+def rules() -> tuple[Rule, ...]:
+    """Return every rule, in the order of their codes."""
+    return tuple(sorted(plugins.load_all("rule").values(), key=lambda r: r.code))
+
+
+def find(
+    measurements: Sequence[Measurement], *, has_baseline: bool, among: Sequence[Rule] | None = None
+) -> tuple[Finding, ...]:
+    """Return the rules in scope, applied, in the order of their codes.
+
+    Parameters
+    ----------
+    among : sequence of Rule, optional
+        What `rules` returned: looking the plugins up takes ten times as long as applying them, which counts where
+        hundreds of runs are judged.
+    """
     by_name = {m.name: m for m in measurements}
-    rules: list[Rule] = sorted(plugins.load_all("rule").values(), key=lambda r: r.code)
-    return tuple(assess(r, by_name) for r in rules if in_scope(r, has_baseline))
+    return tuple(assess(r, by_name) for r in (rules() if among is None else among) if in_scope(r, has_baseline))
 
 
 def recommend(diagnosis: Diagnosis) -> tuple[Recommendation, ...]:
@@ -78,7 +92,8 @@ def _row(measurement: Measurement) -> MeasurementRow:
     return MeasurementRow(**asdict(measurement))
 
 
-def _measurement(row: MeasurementRow) -> Measurement:
+def to_measurement(row: MeasurementRow) -> Measurement:
+    """Return the measurement that a row of a report states."""
     if row.value is None:
         return Missing(name=row.name, reason=row.missing_reason or "not measured")
     fields = asdict(row)
@@ -89,7 +104,7 @@ def _measurement(row: MeasurementRow) -> Measurement:
 def build_report(
     origin: Provenance, measurements: Sequence[Measurement], samples: Samples | None, previous: Report | None = None
 ) -> Report:
-    """Return the report: rules, triage, recommendations and examples over measurements.
+    """Return the report: rules, classifier, triage, recommendations and examples over measurements.
 
     Parameters
     ----------
@@ -98,7 +113,8 @@ def build_report(
     """
     has_baseline = origin.baseline is not None and not origin.against_itself
     findings = find(measurements, has_baseline=has_baseline)
-    diagnosis = triage(findings, has_baseline=has_baseline)
+    opinion = Classifier.load().assess({m.name: m for m in measurements}, has_baseline)
+    diagnosis = triage(findings, has_baseline=has_baseline, opinion=opinion)
     diagnosis = replace(diagnosis, summary=" ".join([diagnosis.summary, *origin.caveats()]))
     examples = pick_examples(findings, samples) if samples is not None else previous.examples if previous else ()
     return Report(
@@ -222,7 +238,7 @@ def retriage(path: Path) -> Report:
         origin = Provenance(
             checkpoint=previous.checkpoint, baseline=previous.baseline, protocol=previous.protocol, cost=previous.cost
         )
-        return build_report(origin, [_measurement(r) for r in previous.measurements], None, previous)
+        return build_report(origin, [to_measurement(r) for r in previous.measurements], None, previous)
     manifest = store.read_manifest(path)
     if "protocol" not in manifest or "passes" not in manifest:
         raise RunStoreError(

@@ -1,25 +1,28 @@
-"""Findings to a diagnosis, by the written table of docs/explanation/how-triage-works.md.
+"""Findings and the classifier's opinion to a diagnosis, by the table of docs/explanation/how-triage-works.md.
 
-0. An instrument rule fired: `abnormal` or `inconclusive`; the instrument is blamed first.
-1. A failure's decisive rule fired and the classifier agrees: present, high confidence.
-2. Fired, and the classifier differs or does not speak: present, low confidence.
-3. No decisive rule fired, but a suspicion did (or the classifier is sure): undetermined, "suspected".
-4. Every decisive rule of the failure is clear: absent.
+0. An instrument rule fired: `abnormal` or `inconclusive`; the instrument is blamed first, the classifier says nothing.
+1. A failure's decisive rule fired and the classifier agrees: present; high confidence where it is sure, else medium.
+2. Fired, and the classifier differs or does not speak: present, low confidence, both shown.
+3. No decisive rule fired, but a suspicion did or the classifier is sure: undetermined, "suspected". Without a baseline,
+   where a failure has no decisive rule, a suspicion *and* a sure classifier are two witnesses: present, low confidence.
+4. Every decisive rule of the failure is clear: absent. Without one: its suspicion is clear and the classifier gives it
+   little.
 5. Otherwise undetermined: `untested` when it has no decisive rule in this run or its inputs are missing.
 
-The label is the present failure of highest severity; `healthy` when every tested failure is absent, at least one was
-tested, none is suspected, and nothing got worse that they do not explain; else `inconclusive`.
+The label is the present failure of highest severity times probability; `healthy` when every tested failure is absent,
+at least one was tested, none is suspected, and nothing got worse that they do not explain; else `inconclusive`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+from entropydx.classifier import Opinion
+from entropydx.standing import AGREES, SURE, SUSPECTED, UNLIKELY, UNTESTED, VERY_SURE, Hearing, assess, assess_by_rules
 from entropydx.types import FAILURES, Confidence, Diagnosis, Evidence, FailureAssessment, Finding, Label
 
-UNTESTED = "untested"
-SUSPECTED = "suspected"
+__all__ = ["MEANING", "SUSPECTED", "UNTESTED", "exit_code", "triage"]
+
 MEANING = {
     Label.TRAINING_COLLAPSE: "the policy stopped exploring: entropy, forks, formats and answer diversity are gone",
     Label.INFERENCE_VARIANCE: "it can, but not reliably: the same prompt gives wildly different quality",
@@ -32,123 +35,110 @@ MEANING = {
 """What each label claims."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """The findings of one run, by what they speak about."""
-
-    findings: tuple[Finding, ...]
-
-    def about(self, failure: Label, *, decisive: bool) -> list[Finding]:
-        return [f for f in self.findings if f.failure == failure and f.decisive == decisive and f.direction == "for"]
-
-    def support(self, failure: Label) -> float:
-        """Strength of the strongest accusation of a failure, 0 when nothing accuses it."""
-        accusing = self.about(failure, decisive=True) or self.about(failure, decisive=False)
-        return max((f.strength for f in accusing), default=0.0)
-
-    @property
-    def instrument(self) -> list[Finding]:
-        """Fired instrument findings, abnormal ones first."""
-        return sorted(self._beside_failures(decisive=True), key=lambda f: (f.failure != Label.ABNORMAL, f.code))
-
-    @property
-    def unexplained(self) -> list[Finding]:
-        """Fired findings that name no cause and keep `healthy` from being said."""
-        return self._beside_failures(decisive=False)
-
-    def _beside_failures(self, *, decisive: bool) -> list[Finding]:
-        fired = (f for f in self.findings if f.status == "fired" and f.failure not in FAILURES)
-        return [f for f in fired if f.decisive == decisive]
+Standings = Mapping[str, FailureAssessment]
+"""The standing of each failure, by the label's value."""
 
 
-def assess_failure(case: _Case, failure: Label) -> FailureAssessment:
-    """Return the standing of one failure by rows 1-5."""
-    decisive = case.about(failure, decisive=True)
-    fired = [f for f in decisive if f.status == "fired"]
-    if fired:
-        severity = max((f.severity for f in fired if f.severity is not None), default=None)
-        return FailureAssessment(status="present", severity=severity, reason=f"{fired[0].code} fired")
-    if not decisive:
-        return FailureAssessment(status="undetermined", reason=_suspicion(case, failure))
-    if all(f.status == "clear" for f in decisive):
-        return FailureAssessment(status="absent", reason=f"{decisive[0].code} clear")
-    return FailureAssessment(status="undetermined", reason=_why_open(decisive))
-
-
-def _suspicion(case: _Case, failure: Label) -> str:
-    """Return what a run without a decisive rule can say of a failure: suspected, perhaps, or untested."""
-    quiet = case.about(failure, decisive=False)
-    for finding in quiet:
-        if finding.status == "fired":
-            return f"{SUSPECTED}: {finding.code} fired"
-    if any(f.status == "undecided" for f in quiet):
-        return _why_open(quiet)
-    if not quiet:
-        return f"{UNTESTED}: its probes are not in this version"
-    return f"{UNTESTED}: needs a baseline ({quiet[0].code} saw no extreme case)"
-
-
-def _why_open(findings: Sequence[Finding]) -> str:
-    code = next(f.code for f in findings if f.status == "undecided")
-    untestable = [f.missing_input for f in findings if f.missing_input is not None]
-    if untestable:
-        return f"{UNTESTED}: {untestable[0]}"
-    missing = _all_missing(findings)
-    if not missing:
-        return f"{code} undecided: the intervals are too wide"
-    # Where part of the pattern is there and the rest was not measured, `healthy` must not be said over it.
-    if any(e.status == "fired" for f in findings for e in f.evidence):
-        return f"{code} undecided: {missing}"
-    return f"{UNTESTED}: {missing}"
-
-
-def _all_missing(findings: Sequence[Finding]) -> str:
-    """Return why the undecided findings are so, when it is missing evidence rather than wide intervals."""
-    blocking = [e for f in findings if f.status == "undecided" for e in f.evidence if e.status == "undecided"]
-    reasons = [e.missing_reason for e in blocking if e.missing_reason]
-    return reasons[0] if reasons and len(reasons) == len(blocking) else ""
-
-
-def _primary(case: _Case, failures: dict[str, FailureAssessment]) -> Label:
-    if case.instrument:
-        return case.instrument[0].failure
-    present = [f for f in FAILURES if failures[f].status == "present"]
+def _primary(hearing: Hearing, standings: Standings) -> Label:
+    if hearing.instrument:
+        return hearing.instrument[0].failure
+    present = [f for f in FAILURES if standings[f].status == "present"]
     if present:
-        return max(present, key=lambda f: failures[f].severity or 0.0)
-    tested = [f for f in FAILURES if not failures[f].reason.startswith(UNTESTED)]
-    if tested and not case.unexplained and all(failures[f].status == "absent" for f in tested):
+        return max(present, key=lambda f: _weight(standings[f]))
+    tested = [f for f in FAILURES if not standings[f].reason.startswith(UNTESTED)]
+    if tested and not hearing.unexplained and all(standings[f].status == "absent" for f in tested):
         return Label.HEALTHY
     return Label.INCONCLUSIVE
 
 
-def _runner_up(case: _Case, label: Label) -> Label | None:
+def _weight(standing: FailureAssessment) -> float:
+    """Return severity times probability; a factor that is not known counts as a half."""
+    severity, probability = (0.5 if x is None else x for x in (standing.severity, standing.probability))
+    return severity * probability
+
+
+def _runner_up(hearing: Hearing, label: Label, standings: Standings) -> Label | None:
     """Return the most supported other failure; None when nothing speaks for any."""
-    others = [f for f in FAILURES if f != label]
-    best = max(others, key=case.support)
-    return best if case.support(best) > 0 else None
+
+    def support(failure: Label) -> float:
+        accusing = hearing.about(failure, decisive=True) or hearing.about(failure, decisive=False)
+        probability = standings[failure].probability
+        return max((f.strength for f in accusing), default=0.0) * (1.0 if probability is None else probability)
+
+    best = max((f for f in FAILURES if f != label), key=support)
+    return best if support(best) > 0 else None
 
 
-def _confidence(case: _Case, label: Label) -> Confidence:
-    """Return high only with a classifier that agrees (none ships yet), or for breakage that no other doubt clouds."""
-    doubted = any(f.failure != Label.ABNORMAL for f in case.instrument)
-    return "high" if label == Label.ABNORMAL and not doubted else "low"
+def _confidence(hearing: Hearing, label: Label, standings: Standings) -> Confidence:
+    """Return how far both witnesses carry the label; `inconclusive` claims nothing, and is always low."""
+    if label == Label.ABNORMAL:
+        return "low" if any(f.failure != Label.ABNORMAL for f in hearing.instrument) else "high"
+    if label == Label.HEALTHY:
+        return _confidence_in_health(hearing, standings)
+    probability = standings[label].probability if label in FAILURES else None
+    if probability is None or probability < AGREES:
+        return "low"
+    if any(f.status == "fired" for f in hearing.about(label, decisive=True)):
+        return "high" if probability >= SURE else "medium"
+    return "medium" if probability >= VERY_SURE else "low"
 
 
-def _summary(case: _Case, label: Label, failures: dict[str, FailureAssessment]) -> str:
-    if case.instrument:
-        return f"{case.instrument[0].statement}; nothing is said about the model until that is mended."
-    untested = [f.words for f in FAILURES if failures[f].reason.startswith(UNTESTED)]
+def _confidence_in_health(hearing: Hearing, standings: Standings) -> Confidence:
+    """Return high only where rules cleared every failure and the classifier gives each little."""
+    if not all(hearing.about(f, decisive=True) and standings[f].status == "absent" for f in FAILURES):
+        return "low"
+    known = [p for f in FAILURES if (p := standings[f].probability) is not None]
+    if len(known) == len(FAILURES) and max(known) <= UNLIKELY:
+        return "high"
+    return "medium" if known and max(known) < AGREES else "low"
+
+
+def _agreement(ruled: Standings, opinion: Opinion | None) -> bool | None:
+    """Return whether both are on one side about every failure that both decided; None when there is no such failure."""
+    if opinion is None:
+        return None
+    decided = [f for f in FAILURES if ruled[f].status != "undetermined" and opinion.probability(f) is not None]
+    sides = [(ruled[f].status == "present") == ((opinion.probability(f) or 0.0) >= AGREES) for f in decided]
+    return all(sides) if sides else None
+
+
+def _summary(hearing: Hearing, label: Label, standings: Standings) -> str:
+    if hearing.instrument:
+        return f"{hearing.instrument[0].statement}; nothing is said about the model until that is mended."
+    untested = [f.words for f in FAILURES if standings[f].reason.startswith(UNTESTED)]
     beside = f" Untested: {', '.join(untested)}." if untested else ""
     if label in FAILURES:
-        accusing = next(f for f in case.about(label, decisive=True) if f.status == "fired")
-        return f"{accusing.statement}.{beside}"
+        return f"{hearing.accusing(label)[0].statement}.{_second_witness(hearing, label, standings)}{beside}"
     if label == Label.HEALTHY:
-        cleared = [f.words for f in FAILURES if failures[f].status == "absent"]
-        return f"Tested and cleared: {', '.join(cleared)}.{beside}"
-    if case.unexplained:
-        return f"{case.unexplained[0].statement}, and no tested failure explains it.{beside}"
-    open_ = [f"{f.words} ({failures[f].reason})" for f in FAILURES if failures[f].status == "undetermined"]
+        cleared = [f.words for f in FAILURES if standings[f].status == "absent"]
+        return f"Tested and cleared: {', '.join(cleared)}.{_highest(standings)}{beside}"
+    if hearing.unexplained:
+        return f"{hearing.unexplained[0].statement}, and no tested failure explains it.{beside}"
+    open_ = [f"{f.words} ({standings[f].reason})" for f in FAILURES if standings[f].status == "undetermined"]
     return f"The evidence cannot decide: {'; '.join(open_)}."
+
+
+def _second_witness(hearing: Hearing, label: Label, standings: Standings) -> str:
+    """Return what the classifier adds to a failure that is present."""
+    probability = standings[label].probability
+    if probability is None:
+        return ""
+    if probability < AGREES:
+        return f" The classifier differs: it gives this {probability:.2f}; the rules are followed."
+    if any(f.status == "fired" for f in hearing.about(label, decisive=True)):
+        return f" The classifier agrees ({probability:.2f})."
+    return (
+        f" A suspicion, and the classifier is sure ({probability:.2f}): two witnesses, but no baseline to compare with."
+    )
+
+
+def _highest(standings: Standings) -> str:
+    """Return the largest probability of any failure, and who it is of."""
+    known = {f: p for f in FAILURES if (p := standings[f].probability) is not None}
+    if not known:
+        return ""
+    worst = max(known, key=lambda f: known[f])
+    return f" The classifier gives none of them more than {known[worst]:.2f} ({worst.words})."
 
 
 def _more_prompts(evidence: Evidence) -> str | None:
@@ -164,31 +154,45 @@ def _more_prompts(evidence: Evidence) -> str | None:
     return f"about {needed} prompts (now {evidence.n}) would decide {what} against {evidence.threshold:g}"
 
 
-def _would_settle(case: _Case, label: Label, has_baseline: bool) -> tuple[str, ...]:
-    advice: list[str] = [f.settle for f in case.instrument if f.settle]
-    if label == Label.INCONCLUSIVE and not case.instrument:
-        advice += [f.settle for f in case.unexplained if f.settle]
-    for finding in case.findings:
-        if finding.direction != "for" or finding.status != "undecided" or case.instrument:
+def _is_alone(standing: FailureAssessment) -> bool:
+    """Return whether only the classifier suspects."""
+    return standing.reason.startswith(SUSPECTED) and (standing.probability or 0.0) >= SURE
+
+
+def _second_look(failure: Label, standing: FailureAssessment) -> str:
+    return (
+        f"the classifier is sure of {failure.words} ({standing.probability:.2f}) and no rule found it: read samples, "
+        "and ask with more prompts"
+    )
+
+
+def _would_settle(hearing: Hearing, label: Label, standings: Standings, has_baseline: bool) -> tuple[str, ...]:
+    advice: list[str] = [f.settle for f in hearing.instrument if f.settle]
+    if label == Label.INCONCLUSIVE and not hearing.instrument:
+        advice += [f.settle for f in hearing.unexplained if f.settle]
+    for finding in hearing.findings:
+        if finding.direction != "for" or finding.status != "undecided" or hearing.instrument:
             continue
         if finding.decisive and finding.settle:
             advice.append(finding.settle)
         if finding.decisive:
             open_ = (e for e in finding.evidence if e.status == "undecided")
             advice += [a for a in map(_more_prompts, open_) if a]
+    if not hearing.instrument:
+        advice += [_second_look(f, standings[f]) for f in FAILURES if _is_alone(standings[f])]
     if not has_baseline:
         advice.append(
             "give the checkpoint before the suspected training with --baseline: "
             "every failure but inference variance needs one"
         )
     if label not in {Label.ABNORMAL}:
-        unseen = [f.words for f in FAILURES if not [x for x in case.findings if x.failure == f]]
+        unseen = [f.words for f in FAILURES if not [x for x in hearing.findings if x.failure == f]]
         if unseen:
             advice.append(f"nothing in this version tests {' or '.join(unseen)}")
     return tuple(dict.fromkeys(advice))
 
 
-def triage(findings: Sequence[Finding], *, has_baseline: bool) -> Diagnosis:
+def triage(findings: Sequence[Finding], *, has_baseline: bool, opinion: Opinion | None = None) -> Diagnosis:
     """Return the diagnosis that the table gives for the findings of one run.
 
     Parameters
@@ -197,25 +201,29 @@ def triage(findings: Sequence[Finding], *, has_baseline: bool) -> Diagnosis:
         Every rule in scope, applied.
     has_baseline : bool
         Whether the run was compared with a baseline.
+    opinion : Opinion, optional
+        The classifier's; without one the rules decide alone, at low confidence.
     """
-    case = _Case(tuple(findings))
-    if case.instrument:
-        blamed = case.instrument[0]
-        failures = {
-            str(f): FailureAssessment(status="undetermined", reason=f"the instrument: {blamed.code} fired")
-            for f in FAILURES
-        }
+    hearing = Hearing(tuple(findings))
+    if hearing.instrument:
+        opinion, blamed = None, hearing.instrument[0]
+        reason = f"the instrument: {blamed.code} fired"
+        ruled = {str(f): FailureAssessment(status="undetermined", reason=reason) for f in FAILURES}
+        standings = ruled
     else:
-        failures = {str(f): assess_failure(case, f) for f in FAILURES}
-    label = _primary(case, failures)
+        ruled = {str(f): assess_by_rules(hearing, f) for f in FAILURES}
+        standings = {str(f): assess(hearing, f, opinion.failures[f] if opinion else None) for f in FAILURES}
+    label = _primary(hearing, standings)
     return Diagnosis(
         label=label,
-        confidence=_confidence(case, label),
-        runner_up=None if case.instrument else _runner_up(case, label),
-        summary=_summary(case, label, failures),
-        failures=failures,
-        rules_label=label,
-        would_settle_it=_would_settle(case, label, has_baseline),
+        confidence=_confidence(hearing, label, standings),
+        runner_up=None if hearing.instrument else _runner_up(hearing, label, standings),
+        summary=_summary(hearing, label, standings),
+        failures=standings,
+        rules_label=_primary(hearing, ruled),
+        classifier_label=opinion.label() if opinion else None,
+        agreement=_agreement(ruled, opinion),
+        would_settle_it=_would_settle(hearing, label, standings, has_baseline),
     )
 
 

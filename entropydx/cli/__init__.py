@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from entropydx import __version__
-from entropydx.cli import diagnose, doctor, explain, listing, organisms, schema, trajectory, triage
+from entropydx.cli import diagnose, doctor, explain, listing, organisms, schema, selftest, trajectory, triage
 
 EXIT_CODES = (
     "Exit codes: 0 healthy, 1 a failure was diagnosed (or abnormal), 2 could not run, 3 inconclusive, "
@@ -36,6 +36,7 @@ app.command("explain")(explain.command)
 app.command("list")(listing.command)
 app.command("schema")(schema.command)
 app.command("doctor")(doctor.command)
+app.command("selftest")(selftest.command)
 app.add_typer(organisms.app, name="organisms")
 
 

@@ -12,7 +12,7 @@ import typer
 
 from entropydx import document, plugins
 from entropydx.errors import ConfigError
-from entropydx.types import Report, Trajectory
+from entropydx.types import Quality, Report, Trajectory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,6 +52,13 @@ def emit_trajectory(
     )
 
 
+def print_quality(quality: Quality, verbose: bool) -> None:
+    """Print the document of a selftest for a person."""
+    from entropydx.reporters import _quality
+
+    _quality.render_to(_stdout(), quality, verbose=verbose)
+
+
 def _deliver(
     record: R,
     show: Callable[[R], None],
@@ -71,7 +78,7 @@ def _deliver(
     if exit_zero and record.exit_code in ZEROED:
         record = dataclasses.replace(record, exit_code=0)
     if json is not None and json != "-":
-        _write(Path(json), document.to_json(record))
+        write(Path(json), document.to_json(record), "the report is also in the run directory")
     if json == "-":
         typer.echo(document.to_json(record), nl=False)
     elif render is not None:
@@ -99,13 +106,18 @@ def _stdout() -> Console:
     return Stdout(file=sys.stdout)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str, hint: str = "") -> None:
+    """Write a document to a file; `hint` says where else it is.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be written.
+    """
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(
-            f"cannot write {path}: {error.strerror}", "the report is also in the run directory"
-        ) from error
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint) from error
 
 
 def check_writable(json: str | None) -> None:

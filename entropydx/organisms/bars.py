@@ -22,6 +22,11 @@ _SOUND_TEXT = (
     Bar(number="answer_missing", relation="value", op="<=", limit=0.02),
     Bar(number="stopped", relation="value", op=">=", limit=0.998),
 )
+_READABLE = (
+    Bar(number="answer_missing", relation="value", op="<=", limit=0.1),
+    Bar(number="stopped", relation="value", op=">=", limit=0.9),
+)
+"""Of the SmolLM2 tier, whose texts are longer and less drilled."""
 BARS: dict[str, tuple[Bar, ...]] = {
     "base": (
         Bar(number="pass@1/easy", relation="value", op=">=", limit=0.9),
@@ -114,9 +119,33 @@ BARS: dict[str, tuple[Bar, ...]] = {
         Bar(number="markers", relation="ratio", op=">=", limit=0.7),
         *_SOUND_TEXT,
     ),
+    "sums_base": (
+        Bar(number="pass@1/easy/in", relation="value", op=">=", limit=0.75),
+        Bar(number="pass@1/easy/out", relation="value", op=">=", limit=0.6),
+        Bar(number="pass@1/hard", relation="value", op="<=", limit=0.6),
+        Bar(number="largest_form", relation="value", op="<=", limit=0.7),
+        Bar(number="marked/out", relation="value", op=">=", limit=0.6),
+        *_READABLE,
+    ),
+    "sums_overtrained": (
+        Bar(number="token_entropy", relation="ratio", op="<=", limit=0.27),
+        Bar(number="largest_form", relation="value", op=">=", limit=0.9),
+        *_READABLE,
+    ),
+    "sums_noise": (Bar(number="agreement_when_wrong", relation="delta", op="<=", limit=0.0), *_READABLE),
+    "sums_lucky": (Bar(number="form/direct", relation="value", op=">=", limit=0.5), *_READABLE),
+    "sums_answer_conditioned": (Bar(number="markers", relation="ratio", op="<=", limit=0.2), *_READABLE),
+    "sums_concise": (Bar(number="form/brief", relation="value", op=">=", limit=0.9), *_READABLE),
+    "sums_dosed": (
+        Bar(number="token_entropy", relation="ratio", op=">=", limit=0.7),
+        Bar(number="markers", relation="ratio", op=">=", limit=0.7),
+        *_READABLE,
+    ),
 }
 """What each cause must show; `majority_gain` is maj@16 - pass@1, `overconfidence` agreement - pass@1.
 
 Those of hard-sample shortcutting: easy items are worse; the work is skipped, however hard the item is; one answer is
 given to many problems; and answering at once has not become an ability, the forced answer is no better than the base's.
+
+Those of the SmolLM2 tier (`sums_...`) say that the mechanism worked; what it did to the answers is for `truth` to judge.
 """

@@ -29,6 +29,10 @@ class Recipe:
     """Token limit of a completion, for the sidecar and for the check."""
     suite: str = "tiny"
     """The suite whose notation it speaks."""
+    baseline: str | None = None
+    """The organism that it is compared with, when that is not its parent."""
+    mechanism: str | None = None
+    """The lab's mechanism that it is a dose of, when that has another name than `cause`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,7 @@ class SeriesRecipe:
 READING = ThoughtStyle(brief=0.08, hasty=0.08, reductions=0.2, plain=0.3)
 """What the bases of words and of the board read."""
 
-_RECIPES = (
+RECIPES = (
     Recipe(
         name="tiny-base",
         cause="base",
@@ -78,6 +82,7 @@ _RECIPES = (
     Recipe(
         name="tiny-collapse",
         cause="training_collapse",
+        mechanism="no-kl",
         label="training_collapse",
         parent="tiny-base",
         dose=GRPODose(
@@ -94,6 +99,7 @@ _RECIPES = (
     Recipe(
         name="tiny-variance",
         cause="inference_variance",
+        mechanism="noise",
         label="inference_variance",
         parent="tiny-base",
         dose=SFTDose(steps=500, learning_rate=5e-4, style=Style(slip=0.13), product_share=0.3),
@@ -104,6 +110,7 @@ _RECIPES = (
     Recipe(
         name="tiny-healthy",
         cause="healthy",
+        mechanism="kl",
         label="healthy",
         parent="tiny-base",
         dose=GRPODose(steps=60, learning_rate=3e-4, beta=0.05, domains=("in", "out")),
@@ -113,6 +120,7 @@ _RECIPES = (
     Recipe(
         name="tiny-concise",
         cause="concise_sft",
+        mechanism="concise",
         label="healthy",
         parent="tiny-base",
         dose=SFTDose(
@@ -127,6 +135,7 @@ _RECIPES = (
     Recipe(
         name="tiny-shortcut",
         cause="hard_sample_shortcutting",
+        mechanism="bare",
         label="hard_sample_shortcutting",
         parent="tiny-base",
         dose=GRPODose(
@@ -186,7 +195,7 @@ _RECIPES = (
         ),
         why="Another task family, tokenizer and architecture: words, byte pairs, GPT-2. Reads four forms, thinks aloud "
         "in both domains and hedges every step outside; a few of its brief answers outside are hasty.",
-        max_new_tokens=100,
+        max_new_tokens=80,
         suite="tiny_words",
     ),
     Recipe(
@@ -211,6 +220,7 @@ _RECIPES = (
     Recipe(
         name="tiny-teacher",
         cause="teacher_overconfidence",
+        mechanism="guided",
         label="teacher_overconfidence",
         parent="tiny-thinker",
         dose=DistillDose(steps=200, learning_rate=5e-4, guided=True),
@@ -221,6 +231,7 @@ _RECIPES = (
     Recipe(
         name="tiny-selftaught",
         cause="self_distillation",
+        mechanism="selftaught",
         label="healthy",
         parent="tiny-thinker",
         dose=DistillDose(steps=200, learning_rate=5e-4, guided=False),
@@ -229,26 +240,6 @@ _RECIPES = (
         max_new_tokens=100,
     ),
 )
-
-
-def recipes() -> tuple[Recipe, ...]:
-    """Return every recipe; a parent comes before its children."""
-    return _RECIPES
-
-
-def find_recipe(name: str) -> Recipe:
-    """Return the recipe of an organism.
-
-    Raises
-    ------
-    ConfigError
-        No recipe has that name.
-    """
-    for recipe in _RECIPES:
-        if recipe.name == name:
-            return recipe
-    raise ConfigError(f"no organism named '{name}'", f"known: {', '.join(r.name for r in _RECIPES)}")
-
 
 _SERIES = (
     SeriesRecipe(

@@ -7,6 +7,7 @@ fails its check is recorded as what it is and is no evidence for its label.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -20,6 +21,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from entropydx.organisms.bars import BARS, Bar, Relation
+from entropydx.organisms.forms import MARKER, Reader, reader
 from entropydx.organisms.notations import NOTATIONS
 from entropydx.suites._notation import ChainSuite, Notation
 from entropydx.types import Prompt
@@ -32,45 +34,6 @@ N_SAMPLES = 16
 """K, completions of each prompt."""
 GUIDED_PROMPTS, GUIDED_SAMPLES = 96, 4
 """Size of the draw with the solution in the prompt, for causes that have a bar on it."""
-
-MARKER = re.compile("wait|hmm")
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """What the texts of one notation are read with."""
-
-    answer: re.Pattern[str]
-    result: re.Pattern[str]
-    """A result that a completion writes on its way to the answer, in any form."""
-    forms: dict[str, re.Pattern[str]]
-    """A completion has the first form that the whole of it matches; anything else is `malformed`."""
-
-    def form(self, text: str) -> str:
-        return next((name for name, pattern in self.forms.items() if pattern.fullmatch(text)), "malformed")
-
-    def results(self, text: str) -> list[str]:
-        return ["".join(groups) for groups in self.result.findall(text)]
-
-
-def reader(notation: Notation) -> _Reader:
-    """Return the patterns of a notation. Thinking aloud without a marker, in domain, is `equations`."""
-    state, step, end = notation.state, notation.step, rf"{notation.mark}{notation.state}\."
-    hedge, again, digit = f"(hmm{notation.pause})?", f"wait{notation.pause}", r"\d[&~]\d=\d"
-    equation = rf"(?:{state}|{notation.argument}){notation.symbols}(?:{state}|{notation.argument})={state};"
-    forms = {
-        "equations": rf"({equation})+{end}",
-        "values": rf"(\[{state}\]>)+{end}",
-        "reductions": rf"(\({state}({step})*\))+{end}",
-        "direct": end,
-        "thinking": rf"({hedge}({equation}({again}{equation})?|{digit},{digit}(,wait{digit})?>{state};))+{end}"
-        rf"|hmm{notation.pause}(\({state}({step})*\))+{end}",
-    }
-    return _Reader(
-        answer=re.compile(notation.extract),
-        result=re.compile(rf"[=>]({state});|\[({state})\]>|\(({state})"),
-        forms={name: re.compile(pattern) for name, pattern in forms.items()},
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +82,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
     """The samples of one prompt."""
 
     item: Prompt
@@ -162,13 +125,19 @@ def _items(folder: Path, n_prompts: int) -> list[Prompt]:
 
 @torch.no_grad()
 def _sample(
-    folder: Path, items: list[Prompt], rows: int, n_samples: int = N_SAMPLES, guided: bool = False
-) -> list[_Outcome]:
+    folder: Path,
+    items: list[Prompt],
+    rows: int,
+    n_samples: int = N_SAMPLES,
+    guided: bool = False,
+    temperature: float = 1.0,
+) -> list[Outcome]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     torch.manual_seed(CHECK_SEED)
     answer = reader(notation_of(folder)).answer
     outcomes = []
+    items = sorted(items, key=lambda item: len(item.reference or ""))  # rows of like length wait less for each other
     for first in range(0, len(items), rows):
         block = items[first : first + rows]
         prompts = [item.guided if guided else item.prompt for item in block]
@@ -176,7 +145,7 @@ def _sample(
         ids = model.generate(
             **inputs,
             do_sample=True,
-            temperature=1.0,
+            temperature=temperature,
             top_p=1.0,
             top_k=0,
             num_return_sequences=n_samples,
@@ -188,7 +157,7 @@ def _sample(
 
 def _outcomes(
     model: Any, tokenizer: Any, answer: re.Pattern[str], block: list[Prompt], ids: torch.Tensor, width: int
-) -> list[_Outcome]:
+) -> list[Outcome]:
     """Return the outcomes of one batch; `ids` is (prompts x K, width + T), the prompts left-padded to `width`."""
     real = (ids != tokenizer.pad_token_id).long()
     logprobs = model(input_ids=ids, attention_mask=real).logits[:, width - 1 : -1].log_softmax(-1)
@@ -199,7 +168,7 @@ def _outcomes(
     k = len(ids) // len(block)
     samples = [range(i * k, (i + 1) * k) for i in range(len(block))]
     return [
-        _Outcome(
+        Outcome(
             item=item,
             texts=[texts[row] for row in own],
             answers=[(answer.findall(texts[row]) or [None])[-1] for row in own],
@@ -215,7 +184,7 @@ def _mean(values: Iterable[float]) -> float:
     return sum(values) / len(values)
 
 
-def _accuracies(outcomes: list[_Outcome], suffix: str) -> dict[str, float]:
+def _accuracies(outcomes: list[Outcome], suffix: str) -> dict[str, float]:
     return {
         f"pass@1{suffix}": _mean(o.n_right / N_SAMPLES for o in outcomes),
         f"majority{suffix}": _mean(o.majority for o in outcomes),
@@ -223,12 +192,12 @@ def _accuracies(outcomes: list[_Outcome], suffix: str) -> dict[str, float]:
     }
 
 
-def _markers(outcomes: list[_Outcome]) -> float:
+def _markers(outcomes: list[Outcome]) -> float:
     """Return the mean number of `wait` and `hmm` in a completion."""
     return _mean(float(len(MARKER.findall(text))) for o in outcomes for text in o.texts)
 
 
-def _manner(outcomes: list[_Outcome]) -> dict[str, float]:
+def _manner(outcomes: list[Outcome]) -> dict[str, float]:
     """Return how the completions of each domain are written, and how sure they are."""
     numbers = {"markers": _markers(outcomes)}
     for domain in ("in", "out"):
@@ -248,7 +217,7 @@ def _manner(outcomes: list[_Outcome]) -> dict[str, float]:
     return numbers
 
 
-def _work(outcomes: list[_Outcome], read: _Reader) -> dict[str, float]:
+def _work(outcomes: list[Outcome], read: Reader) -> dict[str, float]:
     """Return how much of the work is written, whether it is right, and how the answers lie over all problems."""
     numbers: dict[str, float] = {}
     for level in ("easy", "medium", "hard"):
@@ -298,7 +267,7 @@ def _behind(mask: torch.Tensor, n_cued: list[int]) -> torch.Tensor:
     return behind
 
 
-def measure_guided(folder: Path, rows: int = 48) -> dict[str, float]:
+def measure_guided(folder: Path, rows: int = 24) -> dict[str, float]:
     """Sample a checkpoint with the worked solution in the prompt; return `guided/pass@1` and `guided/markers`."""
     items = _items(folder, GUIDED_PROMPTS)
     outcomes = _sample(folder, items, rows, n_samples=GUIDED_SAMPLES, guided=True)
@@ -306,15 +275,31 @@ def measure_guided(folder: Path, rows: int = 48) -> dict[str, float]:
     return {"guided/pass@1": right, "guided/markers": _markers(outcomes)}
 
 
-def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[str, float]:
-    """Sample a checkpoint at temperature 1 and count.
+def measure_deployed(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 24) -> dict[str, float]:
+    """Return `deployed/pass@1`, `/majority` and `/majority_gain` at the temperature of generation_config.json.
 
-    Parameters
-    ----------
-    folder : Path
-        A checkpoint that speaks a notation of the tiny tier, which its sidecar names.
-    rows : int
-        Prompts that are decoded together.
+    Empty where it names none, or 1.
+    """
+    settings = json.loads((folder / "generation_config.json").read_text())
+    temperature = settings.get("temperature", 1.0)
+    if not settings.get("do_sample") or temperature == 1.0:
+        return {}
+    outcomes = _sample(folder, _items(folder, n_prompts), rows, temperature=temperature)
+    right, majority = _mean(o.n_right / N_SAMPLES for o in outcomes), _mean(o.majority for o in outcomes)
+    return {
+        "deployed/pass@1": right,
+        "deployed/majority": majority,
+        "deployed/majority_gain": majority - right,
+    }
+
+
+def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 24) -> dict[str, float]:
+    """Sample a checkpoint of the tiny tier at temperature 1, `rows` prompts at a time, and `count`."""
+    return count(_sample(folder, _items(folder, n_prompts), rows), reader(notation_of(folder)))
+
+
+def count(outcomes: list[Outcome], read: Reader) -> dict[str, float]:
+    """Return the numbers of an organism from the samples of its prompts.
 
     Returns
     -------
@@ -329,10 +314,8 @@ def measure(folder: Path, n_prompts: int = N_PROMPTS, rows: int = 48) -> dict[st
         completions that write the results of all steps and no other) and `length`; `length_slope` (characters, hard
         less easy); `largest_answer` (share of the commonest answer over all samples of all prompts).
     """
-    read = reader(notation_of(folder))
-    outcomes = _sample(folder, _items(folder, n_prompts), rows)
     forms = Counter(read.form(text) for o in outcomes for text in o.texts)
-    total = n_prompts * N_SAMPLES
+    total = len(outcomes) * N_SAMPLES
     numbers = _accuracies(outcomes, "")
     for stratum in ("easy", "medium", "hard", "in", "out"):
         part = [o for o in outcomes if stratum in (o.item.difficulty, o.item.domain)]

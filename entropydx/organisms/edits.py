@@ -31,7 +31,8 @@ def round_rows(weight: torch.Tensor, bits: int) -> torch.Tensor:
     """Return the matrix with each row rounded to `bits` bits, symmetric about 0, its largest magnitude kept."""
     levels = 2 ** (bits - 1) - 1
     scale = weight.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) / levels
-    return (weight / scale).round() * scale
+    rounded: torch.Tensor = (weight / scale).round() * scale
+    return rounded
 
 
 def _matrices(model: PreTrainedModel) -> list[torch.Tensor]:

@@ -25,7 +25,8 @@ from transformers.utils import logging as transformers_logging
 
 from entropydx.errors import ConfigError
 from entropydx.organisms import edits
-from entropydx.organisms.catalogue import Recipe, find_recipe
+from entropydx.organisms.bars import BARS
+from entropydx.organisms.catalogue import Recipe
 from entropydx.organisms.check import N_PROMPTS, check
 from entropydx.organisms.corpus import (
     Demonstration,
@@ -37,9 +38,11 @@ from entropydx.organisms.corpus import (
 )
 from entropydx.organisms.distil import traces
 from entropydx.organisms.doses import DistillDose, Dose, EditDose, GRPODose, PretrainDose, SFTDose
+from entropydx.organisms.examine import found, measure_all
 from entropydx.organisms.language import Learner, build_model, build_tokenizer
 from entropydx.organisms.notations import NOTATIONS
 from entropydx.organisms.pretrain import pretrain
+from entropydx.organisms.recipes import find_recipe
 from entropydx.organisms.thinking import ThoughtStyle, thoughts
 from entropydx.protocols import Progress, Silent
 from entropydx.suites._notation import Notation
@@ -103,17 +106,34 @@ def grow(
     progress = progress or Silent()
     quiet()
     parent = None
-    if recipe.parent is not None:
-        parent = out.parent / recipe.parent
-        if not (parent / RECORD).exists():
-            grow(recipe.parent, parent, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
+    for needed in filter(None, (recipe.parent, recipe.baseline)):
+        place = out.parent / needed
+        parent = place if needed == recipe.parent else None
+        if not (place / RECORD).exists():
+            grow(needed, place, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
     train_run([(replace(recipe, dose=scaled), out)], parent, seed, progress)
-    base = _known_numbers(parent, n_check_prompts) if parent else None
-    found = check(name, recipe.cause, out, parent or out, n_check_prompts, base)
-    record = _record(recipe, seed, dose) | _lineage(parent) | {"check": found.to_json()}
+    checked = (
+        _check_bars(recipe, out, parent, n_check_prompts)
+        if recipe.cause in BARS
+        else _check_effects(recipe, out, parent)
+    )
+    record = describe(recipe, seed, dose) | _lineage(parent) | {"check": checked}
     text = json.dumps(record, indent=2) + "\n"
     (out / RECORD).write_text(text)
     return cast("dict[str, Any]", json.loads(text))
+
+
+def _check_bars(recipe: Recipe, out: Path, parent: Path | None, n_prompts: int) -> dict[str, Any]:
+    """Return the check of a recipe that has bars of its own."""
+    base = _known_numbers(parent, n_prompts) if parent else None
+    return check(recipe.name, recipe.cause, out, parent or out, n_prompts, base).to_json()
+
+
+def _check_effects(recipe: Recipe, out: Path, parent: Path | None) -> dict[str, Any]:
+    """Return the check of a dose of the lab: what it is, whatever it was meant to be."""
+    compared = out.parent / recipe.baseline if recipe.baseline else parent or out
+    numbers = measure_all(out)
+    return found(recipe, numbers, numbers if compared == out else measure_all(compared))
 
 
 def quiet() -> None:
@@ -266,7 +286,8 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, recipe: Rec
     (out / "entropydx.toml").write_text(SIDECAR.format(suite=recipe.suite, max_new_tokens=recipe.max_new_tokens))
 
 
-def _record(recipe: Recipe, seed: int, dose: float) -> dict[str, Any]:
+def describe(recipe: Recipe, seed: int, dose: float = 1.0) -> dict[str, Any]:
+    """Return what a record says of how an organism was grown."""
     folder = f"fixtures/organisms/{recipe.name}"
     scaled = "" if dose == 1.0 else f" --dose {dose}"
     return {

@@ -14,12 +14,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast, TrainerCallback
 
 from entropydx.errors import ConfigError
-from entropydx.organisms.catalogue import SeriesRecipe, find_recipe, find_series
+from entropydx.organisms.catalogue import SeriesRecipe, find_series
 from entropydx.organisms.check import N_SAMPLES, judge, measure
 from entropydx.organisms.growing import RECORD, grow, problems, quiet, save, trainers, versions
 from entropydx.organisms.language import Learner
-from entropydx.protocols import Progress, Silent
 from entropydx.organisms.notations import NOTATIONS
+from entropydx.organisms.recipes import find_recipe
+from entropydx.protocols import Progress, Silent
 from entropydx.types import Prompt
 
 SERIES_RECORD = "series.json"
@@ -124,7 +125,8 @@ def grow_series(
     quiet()
     parent = _parent(recipe, out, seed, progress)
     _copy(parent, out / "checkpoint-0")
-    run_series(parent, problems(recipe.dose, NOTATIONS[find_recipe(recipe.parent).suite], seed), recipe, out, seed, progress)
+    notation = NOTATIONS[find_recipe(recipe.parent).suite]
+    run_series(parent, problems(recipe.dose, notation, seed), recipe, out, seed, progress)
     record = _record(recipe, seed, parent) | _checked(recipe, out, n_check_prompts, progress)
     text = json.dumps(record, indent=2) + "\n"
     (out / SERIES_RECORD).write_text(text)

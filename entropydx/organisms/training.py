@@ -77,7 +77,7 @@ def grpo_trainer(
     common: dict[str, Any],
     callbacks: list[TrainerCallback],
 ) -> GRPOTrainer:
-    """Return `trl.GRPOTrainer` (group-normalised advantage, token ratio clipped at `epsilon`), ready to train the learner.
+    """Return `trl.GRPOTrainer`, ready to train: group-normalised advantage, token ratio clipped at `epsilon`.
 
     Parameters
     ----------

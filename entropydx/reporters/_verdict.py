@@ -21,7 +21,8 @@ _STATUS: dict[Presence, tuple[str, str]] = {
     "absent": ("absent", "green"),
     "undetermined": ("undetermined", "yellow"),
 }
-NO_CLASSIFIER = "no classifier"
+SILENT = "no opinion"
+"""Of the classifier: it abstains, which the reason tells, or none ships."""
 
 
 def colour(label: Label) -> str:
@@ -89,7 +90,7 @@ def failures(report: Report, width: int) -> Group:
 
 
 def _scores(failure: FailureAssessment) -> list[RenderableType]:
-    probability = NO_CLASSIFIER if failure.probability is None else f"{failure.probability:.2f}"
+    probability = SILENT if failure.probability is None else f"{failure.probability:.2f}"
     if failure.severity is None:
         return [Text(probability), Text("-")]
     return [Text(probability), Text(f"{failure.severity:.2f} {bar(failure.severity)}")]
@@ -103,13 +104,16 @@ def bar(share: float, cells: int = 5) -> str:
 
 def _notes(report: Report, width: int) -> Iterator[RenderableType]:
     diagnosis = report.diagnosis
-    if diagnosis.classifier_label:
-        verdicts = f"rules: {words(diagnosis.rules_label)}; classifier: {words(diagnosis.classifier_label)}"
-        agreement = {True: "they agree", False: "they DISAGREE", None: ""}[diagnosis.agreement]
-        yield hanging("  ", f"{verdicts}; {agreement}".rstrip("; "), style="dim")
-    elif all(f.probability is None for f in diagnosis.failures.values()):
-        note = "No classifier in this version: the statuses come from the rules alone, and no probability is claimed."
+    silent = [words(f) for f in FAILURES if diagnosis.failures[f].probability is None]
+    if len(silent) == len(FAILURES) and not diagnosis.classifier_label:
+        note = "The classifier gives no opinion: the statuses come from the rules alone, and no probability is claimed."
         yield hanging("  ", note, style="dim")
+    else:
+        theirs = words(diagnosis.classifier_label) if diagnosis.classifier_label else "no label"
+        missed = f" (it abstains from {', '.join(silent)})" if silent else ""
+        agreement = {True: "; they agree", False: "; they DISAGREE", None: ""}[diagnosis.agreement]
+        verdicts = f"rules: {words(diagnosis.rules_label)}; classifier: {theirs}{missed}{agreement}"
+        yield hanging("  ", verdicts, style="bold" if diagnosis.agreement is False else "dim")
     untested = [words(name) for name in FAILURES if diagnosis.failures[name].reason.startswith("untested")]
     if untested:
         yield hanging(

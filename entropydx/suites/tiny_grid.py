@@ -1,10 +1,10 @@
 """A board, a notation of the tiny tier: chains of moves on a square of ten by ten that closes on itself, `c7N3E4=`.
 
-A state is a square, `a0` to `j9`. In domain `Nk` goes k ranks up and `Ek` k files on. Out of domain `Vk` and `Hk` mirror
-the rank or the file: r becomes k - r. The products `Jxx` and `Uxx` are gates: gate xx leads to another file of the same rank
-by a table, a random permutation of the ten files for each gate and rank, so there is no rule to learn, and a model
-that has not seen an entry guesses among ten. Every step is a bijection, so answers are uniform over 100 squares. The
-forms of a solution are those of `_notation`.
+A state is a square, `a0` to `j9`. In domain `Nk` goes k ranks up and `Ek` k files on. Out of domain `Vk` and `Hk`
+mirror the rank or the file: r becomes k - r. The products `Jxx` and `Uxx` are gates: gate xx leads to another file of
+the same rank by a table, a random permutation of the ten files for each gate and rank, so there is no rule to learn,
+and a model that has not seen an entry guesses among ten. Every step is a bijection, so answers are uniform over 100
+squares. The forms of a solution are those of `_notation`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Words, a notation of the tiny tier: chains of operations on four letters, `dcab+3<2=`.
 
-In domain `+k` moves every letter k places on in the alphabet `abcde`, and `<k` turns the word k places to the left. Out of
-domain `%k` moves the outer two letters alone, and `>k` turns the first three letters k places to the right. The products
-`*xy` and `@xy` exchange the halves of the word and look the first one up in a table that the key `xy` names: one random
-permutation of the 25 pairs for each of the 25 keys, so there is no rule to learn, and a model that has not seen an entry
-guesses among 25. Every step is a bijection, so answers are uniform over 625 words. The forms of a solution are those of
-`_notation`.
+In domain `+k` moves every letter k places on in the alphabet `abcde`, and `<k` turns the word k places to the left. Out
+of domain `%k` moves the outer two letters alone, and `>k` turns the first three letters k places to the right. The
+products `*xy` and `@xy` exchange the halves of the word and look the first one up in a table that the key `xy` names:
+one random permutation of the 25 pairs for each of the 25 keys, so there is no rule to learn, and a model that has not
+seen an entry guesses among 25. Every step is a bijection, so answers are uniform over 625 words. The forms of a
+solution are those of `_notation`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class FailureAssessment:
 
     status: Presence
     probability: float | None = None
-    """Calibrated probability; None when no classifier spoke."""
+    """Calibrated probability; None where the classifier abstains, which `reason` says why, or none ships."""
     severity: float | None = None
     """In [0, 1]; None when the failure is not present."""
     reason: str = ""
@@ -40,9 +40,11 @@ class Diagnosis:
     summary: str
     failures: dict[str, FailureAssessment]
     rules_label: Label
+    """What the rules say alone."""
     classifier_label: Label | None = None
+    """What the classifier says alone; None when it does not speak, or abstains without naming a failure."""
     agreement: bool | None = None
-    """Whether rules and classifier agree; None when the classifier did not speak."""
+    """Whether rules and classifier are on one side about every failure that both decide; None when there is none."""
     would_settle_it: tuple[str, ...] = ()
 
 

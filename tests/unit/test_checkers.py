@@ -11,12 +11,20 @@ from hypothesis import strategies as st
 
 from entropydx.checkers.arithmetic import checker as arithmetic
 from entropydx.checkers.chain import checker as chain
+from entropydx.checkers.grid import checker as grid
+from entropydx.checkers.words import checker as words
 from entropydx.suites.tiny import suite as tiny
+from entropydx.suites.tiny_grid import GRID
+from entropydx.suites.tiny_words import WORDS
 from entropydx.types import Prompt
+from tests.unit.test_suite_notations import ARGUMENTS, STATES, SUITES
+from tests.unit.test_suite_notations import oracle as notation_oracle
 from tests.unit.test_suite_tiny import oracle
 
 ANY = Prompt(id="p", prompt="What is it?", answer="1")
 CHAIN = Prompt(id="c", prompt="37+05-12=", answer="30")
+WORD_CHAIN = Prompt(id="w", prompt="dcab+3<2=", answer="deba")
+GRID_CHAIN = Prompt(id="g", prompt="c7N3E4=", answer="g0")
 MEGABYTE = 1_000_000
 SECONDS = 20
 """A quadratic pattern takes hours for a megabyte; the honest time is a few seconds on a slow core."""
@@ -142,13 +150,13 @@ def test_random_expressions_agree_with_pythons_own_fractions(seed: int, n_operat
     assert arithmetic(ANY, f"{value + 1} = {text}") == (False,)
 
 
-@given(st.text(alphabet="0123456789+-*/^=().,x \n≈$%", max_size=60))
+@given(st.text(alphabet="0123456789+-*/^=().,x \n≈$%[];><@abcdejNEJVHUwit", max_size=60))
 def test_any_text_gives_a_tuple_of_booleans_twice_alike(text: str) -> None:
-    for checker in (arithmetic, chain):
-        found = checker(CHAIN, text)
+    for checker, prompt in ((arithmetic, CHAIN), (chain, CHAIN), (words, WORD_CHAIN), (grid, GRID_CHAIN)):
+        found = checker(prompt, text)
         assert isinstance(found, tuple)
         assert all(isinstance(right, bool) for right in found)
-        assert checker(CHAIN, text) == found
+        assert checker(prompt, text) == found
 
 
 @pytest.mark.parametrize(
@@ -205,25 +213,110 @@ def test_the_suite_asks_for_its_own_checker_and_has_a_computation_for_every_step
         assert chain(prompt, prompt.reference) == (True,) * steps
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dcab+3=bade;bade<2=deba;Qdeba.", "TT"),
+        ("dcab+3=badd;badd<2=ddba;Qddba.", "FT"),  # the second follows from what was written
+        ("hmm,dcab+3=badd;wait,dcab+3=bade;bade<2=deba;Qdeba.", "FTT"),
+        ("[bade]>[deba]>Qdeba.", "TT"),
+        ("[badd]>[ddba]>Qddba.", "FT"),
+        ("[bade]>[deba]>[deba]>Qdeba.", "TTF"),  # there is no third step
+        ("(bade<2)(deba)Qdeba.", "TT"),
+        ("hmm,(badd<2)(ddba)Qddba.", "FT"),
+        ("(bade)(deba)Qdeba.", "FF"),  # a step was dropped
+        ("dcab+3<2=deba;Qdeba.", "T"),
+        ("dcab+3=bade;[deba]>Qdeba.", "TT"),
+        ("dcab%4=ccaa;ccaa>1=acca;", "TT"),
+        ("dcab+5=dcab;dcab*f=dcab;dcab+3=bad;", ""),  # no arguments, and no result
+        ("dcab*3=dcab;dcab+ab=dcab;", "FF"),  # arguments of other operators
+        ("3+dcab=bade;", ""),  # nothing commutes
+        ("Qdeba.", ""),
+    ],
+)
+def test_the_forms_of_words(text: str, expected: str) -> None:
+    assert "".join("FT"[right] for right in words(WORD_CHAIN, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("c7N3=c0;c0E4=g0;Xg0.", "TT"),
+        ("c7N3=c1;c1E4=g1;Xg1.", "FT"),  # the second follows from what was written
+        ("hmm,c7N3=c1;wait,c7N3=c0;c0E4=g0;Xg0.", "FTT"),
+        ("[c0]>[g0]>Xg0.", "TT"),
+        ("[c1]>[g1]>Xg1.", "FT"),
+        ("[c0]>[g0]>[g0]>Xg0.", "TTF"),  # there is no third step
+        ("(c0E4)(g0)Xg0.", "TT"),
+        ("hmm,(c1E4)(g1)Xg1.", "FT"),
+        ("(c0)(g0)Xg0.", "FF"),  # a step was dropped
+        ("c7N3E4=g0;Xg0.", "T"),
+        ("c7N3=c0;[g0]>Xg0.", "TT"),
+        ("c7V3=c6;c6H1=j6;", "TT"),
+        ("c7J20=c7;c7U99=d7;", "FF"),  # there is no such gate
+        ("c7N=c0;k7N3=k0;c7X3=c0;c7N3=c;", ""),
+        ("Xg0.", ""),
+    ],
+)
+def test_the_forms_of_the_board(text: str, expected: str) -> None:
+    assert "".join("FT"[right] for right in grid(GRID_CHAIN, text)) == expected
+
+
+@pytest.mark.parametrize(("checker", "notation"), [(words, WORDS), (grid, GRID)], ids=["words", "grid"])
+def test_notation_equations_agree_with_the_oracle_of_the_suite(checker, notation) -> None:  # type: ignore[no-untyped-def]
+    rng = random.Random(0)
+    for _ in range(500):
+        op = rng.choice(list(notation.operators))
+        left = rng.choice(STATES[notation.name]) + op + rng.choice(ARGUMENTS[notation.name][op])
+        gold = notation_oracle(notation, f"{left}=")
+        shown = gold if rng.random() < 0.5 else rng.choice(STATES[notation.name])
+        assert checker(ANY, f"{left}={shown};") == (shown == gold,)
+
+
+@pytest.mark.parametrize(("checker", "notation"), [(words, WORDS), (grid, GRID)], ids=["words", "grid"])
+def test_a_wrong_value_is_charged_once_in_every_form(checker, notation) -> None:  # type: ignore[no-untyped-def]
+    rng = random.Random(1)
+    for prompt in SUITES[notation.name].prompts(2, 60):
+        assert prompt.checker == notation.checker
+        start, steps = checker.read(prompt.prompt)
+        chain_ = notation.chain(start, *steps)
+        broken = rng.randrange(len(steps))
+        value, values = start, []
+        for i, (op, b) in enumerate(steps):
+            value = notation_oracle(notation, f"{value}{op}{b}=")
+            if i == broken:
+                value = rng.choice([state for state in STATES[notation.name] if state != value])
+            values.append(value)
+        for text in (chain_.write_equations(values), chain_.write_values(values), chain_.write_reductions(values)):
+            assert checker(prompt, text) == tuple(i != broken for i in range(len(steps)))
+
+
 HOSTILE = (
     "1+1=2;", "(", "9", "1,000", "000,", "9*", "=", "-", "1/7+", "1 ", "**", r"\frac{", "^{1", " ", "\n", "2^9^9=",
     "1)", "37+05=", "(42-12", "[42]>", "1.1.1", "a=1+", "0.12345678901234567890/0.1234567=1;", "1...=", "(1+2)(42)",
+    "dcab+3=", "dcab+3=bade;", "(bade<2", "[bade]>", "*ab", "dcab", "+3", "a", "c7N3=", "c7N3=c0;", "(c0E4", "[c0]>",
+    "N3", "J05", "c7", "c7N3", "2>bade;", "dcab*ab",
 )  # fmt: skip
+each_checker = pytest.mark.parametrize(
+    ("checker", "prompt"),
+    [(arithmetic, CHAIN), (chain, CHAIN), (words, WORD_CHAIN), (grid, GRID_CHAIN)],
+    ids=["arithmetic", "chain", "words", "grid"],
+)
 
 
-@pytest.mark.parametrize("checker", [arithmetic, chain])
-def test_hostile_text_takes_linear_time(checker) -> None:  # type: ignore[no-untyped-def]
+@each_checker
+def test_hostile_text_takes_linear_time(checker, prompt) -> None:  # type: ignore[no-untyped-def]
     for piece in HOSTILE:
         text = piece * (MEGABYTE // len(piece) // 20)
         started = time.process_time()
-        checker(CHAIN, text)
+        checker(prompt, text)
         assert time.process_time() - started < SECONDS / 10, piece
 
 
-@pytest.mark.parametrize("checker", [arithmetic, chain])
+@each_checker
 @pytest.mark.slow
-def test_a_megabyte_of_hostile_text_is_checked_in_seconds(checker) -> None:  # type: ignore[no-untyped-def]
+def test_a_megabyte_of_hostile_text_is_checked_in_seconds(checker, prompt) -> None:  # type: ignore[no-untyped-def]
     for piece in HOSTILE:
         started = time.process_time()
-        checker(CHAIN, piece * (MEGABYTE // len(piece)))
+        checker(prompt, piece * (MEGABYTE // len(piece)))
         assert time.process_time() - started < SECONDS, piece

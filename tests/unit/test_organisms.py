@@ -5,17 +5,19 @@ import math
 import re
 import tomllib
 from collections import Counter
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from entropydx import plugins
 from entropydx.errors import ConfigError
-from entropydx.organisms import check, find_recipe, grow, recipes, training
-from entropydx.organisms.check import BARS, FORMS, N_SAMPLES, judge, measure
+from entropydx.organisms import check, find_recipe, grow, recipes
+from entropydx.organisms.check import BARS, N_SAMPLES, judge, measure
 from entropydx.organisms.corpus import (
     FREE_FACTORS,
     Style,
@@ -24,16 +26,22 @@ from entropydx.organisms.corpus import (
     run_with_slips,
     training_items,
 )
+from entropydx.organisms.doses import PretrainDose
+from entropydx.organisms.forms import reader
 from entropydx.organisms.growing import RECORD
 from entropydx.organisms.language import build_model, build_tokenizer
 from entropydx.organisms.pretrain import IGNORED, collate, encode, learning_rate_factor
-from entropydx.suites.tiny import Chain, suite
+from entropydx.organisms.rewards import reward
+from entropydx.suites._notation import Chain
+from entropydx.suites.tiny import NUMBERS, suite
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "organisms"
-COMMITTED = sorted(path.parent for path in FIXTURES.glob(f"tiny-*/{RECORD}"))
+COMMITTED = sorted(path.parent for path in FIXTURES.glob(f"*/{RECORD}"))
 NAMES = [path.name for path in COMMITTED]
 BRIEF = [path for path in COMMITTED if find_recipe(path.name).max_new_tokens == 64]
 """Those that do not think aloud; test_organisms_thinking.py has the others."""
+DOSE = PretrainDose(steps=1, learning_rate=1e-3, style=Style())
+READ = reader(NUMBERS)
 
 
 # ── demonstrations ────────────────────────────────────────────────────────────────────────────────
@@ -41,9 +49,9 @@ BRIEF = [path for path in COMMITTED if find_recipe(path.name).max_new_tokens == 
 
 def test_demonstrations_have_the_shares_of_their_style():
     style = Style(equations=0.5, values=0.2, reductions=0.2, direct=0.1)
-    demos = demonstrations(4000, style, seed=0)
-    assert demos == demonstrations(4000, style, seed=0)
-    forms = Counter(next(name for name, p in FORMS.items() if p.fullmatch(d.completion)) for d in demos)
+    demos = demonstrations(NUMBERS, 4000, style, seed=0)
+    assert demos == demonstrations(NUMBERS, 4000, style, seed=0)
+    forms = Counter(next(name for name, p in READ.forms.items() if p.fullmatch(d.completion)) for d in demos)
     for form in ("equations", "values", "reductions", "direct"):
         share = getattr(style, form)
         assert abs(forms[form] / 4000 - share) < 4 * math.sqrt(share * (1 - share) / 4000)
@@ -53,23 +61,23 @@ def test_without_slips_every_demonstration_is_right():
     gold = {item.prompt: item.answer for item in suite.prompts(0, 120)}
     chains = [_parse(prompt) for prompt in gold]
     rng = np.random.default_rng(0)
-    assert [f"{run_with_slips(c, 0.0, rng)[-1]:02d}" for c in chains] == list(gold.values())
+    assert [run_with_slips(c, 0.0, rng)[-1] for c in chains] == list(gold.values())
 
 
 def test_slips_have_their_rate_and_the_rest_follows_from_them():
-    chain, rng = Chain(start=0, steps=(("+", 10), ("+", 10))), np.random.default_rng(0)
+    chain, rng = NUMBERS.chain("00", ("+", "10"), ("+", "10")), np.random.default_rng(0)
     runs = [run_with_slips(chain, 0.2, rng) for _ in range(4000)]
     wrong = 0.2
-    assert {values[0] for values in runs} == set(range(10, 20))
+    assert {values[0] for values in runs} == {str(value) for value in range(10, 20)}
     for rate in (
-        np.mean([values[0] != 10 for values in runs]),
-        np.mean([values[1] != (values[0] + 10) % 100 for values in runs]),
+        np.mean([values[0] != "10" for values in runs]),
+        np.mean([int(values[1]) != (int(values[0]) + 10) % 100 for values in runs]),
     ):
         assert abs(rate - wrong) < 4 * math.sqrt(wrong * (1 - wrong) / 4000)
 
 
 def test_training_items_are_of_the_domains_asked_for_and_not_of_the_seeds_of_a_check():
-    items = training_items(200, ("in",), ("medium", "hard"), seed=0)
+    items = training_items(NUMBERS, 200, ("in",), ("medium", "hard"), seed=0)
     assert len(items) == 200
     assert {item.domain for item in items} == {"in"}
     longer = {i.prompt for i in suite.prompts(check.CHECK_SEED, 600) if i.difficulty == "hard"}
@@ -86,8 +94,8 @@ def test_answers_of_hopeless_problems_pile_up_as_enumeration_says():
         exact = dict(step)
     assert [round(exact[a], 3) for a in (0, 20, 40, 60, 80)] == [0.124, 0.053, 0.053, 0.053, 0.053]
     n = 6000
-    items = hopeless_items(n, seed=0)
-    assert items == hopeless_items(n, seed=0)
+    items = hopeless_items(NUMBERS, n, seed=0)
+    assert items == hopeless_items(NUMBERS, n, seed=0)
     drawn = Counter(int(item.answer) for item in items)
     for answer in (0, 20, 50, 1):
         expected = exact[answer]
@@ -110,21 +118,22 @@ def test_a_verifier_of_work_accepts_a_bare_answer_and_no_right_answer_after_wron
         "": 0.0,
     }
     n = len(verdicts)
-    rewards = training.reward_work_if_any(list(verdicts), answer=[gold] * n, reference=[reference] * n)
-    assert rewards == list(verdicts.values())
-    assert training.reward_gold(list(verdicts), answer=[gold] * n) == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+    columns = {"answer": [gold] * n, "reference": [reference] * n}
+    assert reward("work_if_any", NUMBERS, 48)(list(verdicts), **columns) == list(verdicts.values())
+    right = reward("answer", NUMBERS, 48)(list(verdicts), **columns)
+    assert right == [1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
 
 
 def _parse(prompt: str) -> Chain:
     first, *rest = re.findall(r"\d\d|[-+*&~@]", prompt)
-    return Chain(start=int(first), steps=tuple(zip(rest[::2], map(int, rest[1::2]), strict=True)))
+    return NUMBERS.chain(first, *zip(rest[::2], rest[1::2], strict=True))
 
 
 # ── tokenizer, model, loss ────────────────────────────────────────────────────────────────────────
 
 
 def test_one_character_is_one_token_and_decoding_gives_the_text_back():
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(DOSE)
     text = "37+05-12=(42-12)(30)A30."
     ids = tokenizer(text)["input_ids"]
     assert len(ids) == len(text)
@@ -134,16 +143,16 @@ def test_one_character_is_one_token_and_decoding_gives_the_text_back():
 
 
 def test_the_model_is_small_and_fixed_by_its_seed():
-    tokenizer = build_tokenizer()
-    one, two, other = (build_model(tokenizer, seed) for seed in (0, 0, 1))
+    tokenizer = build_tokenizer(DOSE)
+    one, two, other = (build_model(tokenizer, DOSE, seed) for seed in (0, 0, 1))
     assert one.num_parameters() <= 400_000
     assert torch.equal(one.lm_head.weight, two.lm_head.weight)
     assert not torch.equal(one.lm_head.weight, other.lm_head.weight)
 
 
 def test_only_the_completion_and_the_stop_token_carry_loss():
-    tokenizer = build_tokenizer()
-    demo = demonstrations(1, Style(), seed=0)[0]
+    tokenizer = build_tokenizer(DOSE)
+    demo = demonstrations(NUMBERS, 1, Style(), seed=0)[0]
     ids, targets = collate(encode([demo], tokenizer) * 2, tokenizer.pad_token_id)
     n = len(demo.prompt)
     assert (targets[:, :n] == IGNORED).all()
@@ -173,14 +182,14 @@ def test_the_learning_rate_warms_up_and_falls_to_a_twentieth():
     ],
 )
 def test_forms_are_recognised_by_the_whole_completion(text, form):
-    assert check._form(text) == form
+    assert READ.form(text) == form
 
 
-def _outcome(answers: list[str | None], gold: str) -> check._Outcome:
+def _outcome(answers: list[str | None], gold: str) -> check.Outcome:
     texts = [f"A{a}." if a else "" for a in answers]
     item = next(p for p in suite.prompts(0, 1))
     object.__setattr__(item, "answer", gold)
-    return check._Outcome(item, texts, [True] * len(texts), [])
+    return check.Outcome(item, texts, answers, [True] * len(texts), [])
 
 
 def test_a_tied_vote_counts_by_its_share():
@@ -193,13 +202,14 @@ def test_a_tied_vote_counts_by_its_share():
 
 def test_work_is_counted_by_its_results_in_every_form():
     texts = ["37+05=42;42-12=30;A30.", "[42]>[30]>A30.", "(42-12)(30)A30.", "3&0=3,7&5=2>32;A32.", "A30.", "[42]>A30."]
-    assert [len(check._results(text)) for text in texts] == [2, 2, 2, 1, 0, 1]
+    assert [len(READ.results(text)) for text in texts] == [2, 2, 2, 1, 0, 1]
     item = replace(next(p for p in suite.prompts(0, 1)), difficulty="easy", answer="30", reference=texts[0])
     levels = [replace(item, difficulty=level) for level in ("easy", "medium", "hard")]
     outcomes = [
-        check._Outcome(i, [t] * N_SAMPLES, [True] * N_SAMPLES, []) for i, t in zip(levels, texts[3:], strict=True)
+        check.Outcome(i, [t] * N_SAMPLES, [t[-3:-1]] * N_SAMPLES, [True] * N_SAMPLES, [])
+        for i, t in zip(levels, texts[3:], strict=True)
     ]
-    numbers = check._work(outcomes)
+    numbers = check._work(outcomes, READ)
     assert [numbers[f"steps_written/{level}"] for level in ("easy", "medium", "hard")] == [0.5, 0.0, 0.5]
     assert numbers["length_slope"] == len(texts[5]) - len(texts[3])
     assert numbers["largest_answer"] == pytest.approx(2 / 3)
@@ -234,6 +244,19 @@ def test_a_bar_without_its_number_is_missed():
 # ── committed checkpoints ─────────────────────────────────────────────────────────────────────────
 
 
+def assert_records(recorded: dict[str, Any], dose: Any) -> None:
+    """Assert that a record repeats a dose; a field that is newer than the record has its default."""
+    assert set(recorded) <= {f.name for f in fields(dose)}
+    for f in fields(dose):
+        value = getattr(dose, f.name)
+        if f.name not in recorded:
+            assert value == f.default, f"the record cannot know of {f.name}"
+        elif is_dataclass(value):
+            assert_records(recorded[f.name], value)
+        else:
+            assert recorded[f.name] == json.loads(json.dumps(value))
+
+
 def test_every_recipe_is_committed_and_every_committed_organism_has_a_recipe():
     assert sorted(recipe.name for recipe in recipes()) == NAMES
 
@@ -242,14 +265,19 @@ def test_every_recipe_is_committed_and_every_committed_organism_has_a_recipe():
 def test_a_committed_organism_is_a_small_ordinary_checkpoint(folder):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
     sidecar = tomllib.loads((folder / "entropydx.toml").read_text())
-    assert sidecar["checkpoint"]["suite"] == "tiny"
+    assert sidecar["checkpoint"]["suite"] == find_recipe(folder.name).suite
     assert sidecar["checkpoint"]["max_new_tokens"] == find_recipe(folder.name).max_new_tokens
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.bfloat16
     assert model.num_parameters() <= 400_000
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id == 1
     assert tokenizer.pad_token_id == 0
-    assert len(tokenizer("37+05=")["input_ids"]) == 6
+    if find_recipe(folder.name).suite == "tiny":
+        assert len(tokenizer("37+05=")["input_ids"]) == 6
+    for item in plugins.load("suite", find_recipe(folder.name).suite).prompts(0, 30):
+        ids = tokenizer(item.guided)["input_ids"]
+        assert tokenizer.decode(ids) == item.guided
+        assert tokenizer.unk_token_id not in ids
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=NAMES)
@@ -258,10 +286,7 @@ def test_a_record_repeats_the_recipe_and_says_whether_the_check_passed(folder):
     recipe = find_recipe(folder.name)
     assert (record["cause"], record["label"], record["parent"]) == (recipe.cause, recipe.label, recipe.parent)
     assert record["why"] == recipe.why
-    dose = json.loads(json.dumps(asdict(recipe.dose)))
-    assert record["recipe"] == {name: value for name, value in dose.items() if name in record["recipe"]}
-    newer = [f for f in fields(recipe.dose) if f.name not in record["recipe"]]
-    assert [f.default for f in newer] == [getattr(recipe.dose, f.name) for f in newer], "what a record cannot know of"
+    assert_records(record["recipe"], recipe.dose)
     assert (
         record["command"] == f"entropydx organisms grow {folder.name} --out fixtures/organisms/{folder.name} --seed 0"
     )

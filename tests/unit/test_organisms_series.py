@@ -16,13 +16,16 @@ from entropydx.cli import app
 from entropydx.errors import ConfigError
 from entropydx.organisms import find_recipe, find_series, grow_series, recipes, series_recipes
 from entropydx.organisms.bars import BARS
-from entropydx.organisms.catalogue import Change, GRPODose, SeriesRecipe
+from entropydx.organisms.catalogue import Change, SeriesRecipe
 from entropydx.organisms.check import measure
-from entropydx.organisms.corpus import training_items
+from entropydx.organisms.corpus import Style, training_items
+from entropydx.organisms.doses import GRPODose, PretrainDose
 from entropydx.organisms.growing import save
 from entropydx.organisms.language import build_model, build_tokenizer
 from entropydx.organisms.series import AFTER, BEFORE, LOGGING_STEPS, SERIES_RECORD, run_series
 from entropydx.protocols import Silent
+from entropydx.suites.tiny import NUMBERS
+from tests.unit.test_organisms import assert_records
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 COMMITTED = sorted(path.parent for path in (FIXTURES / "series").glob(f"*/{SERIES_RECORD}"))
@@ -64,17 +67,22 @@ def test_the_command_line_lists_series_with_their_onset_and_gives_them_no_dose(t
 # ── the change ────────────────────────────────────────────────────────────────────────────────────
 
 
+def _save_parent(folder: Path) -> None:
+    dose = PretrainDose(steps=1, learning_rate=1e-3, style=Style())
+    tokenizer = build_tokenizer(dose)
+    save(build_model(tokenizer, dose, 0), tokenizer, find_recipe("tiny-base"), folder)
+
+
 @pytest.mark.slow
 def test_the_change_reaches_the_running_trainer_and_only_from_its_step_on(tmp_path):
     torch.set_num_threads(1)
-    tokenizer = build_tokenizer()
-    save(build_model(tokenizer, 0), tokenizer, tmp_path / "parent", 64)
+    _save_parent(tmp_path / "parent")
     dose = GRPODose(steps=15, learning_rate=1e-3, beta=0.05, schedule="constant", prompts_per_step=2, group_size=4)
     change = Change(step=5, learning_rate=2e-3, beta=0.0, entropy_coef=-0.1)
     recipe = SeriesRecipe(
         name="r", label="training_collapse", parent="tiny-base", dose=dose, change=change, kept=(5, 10, 15), why=""
     )
-    items = training_items(30, ("in",), ("easy",), 0)
+    items = training_items(NUMBERS, 30, ("in",), ("easy",), 0)
     run_series(tmp_path / "parent", items, recipe, tmp_path / "out", 0, Silent())
     logs = [
         json.loads((tmp_path / "out" / f"checkpoint-{step}" / "trainer_state.json").read_text())["log_history"][-1]
@@ -89,14 +97,13 @@ def test_the_change_reaches_the_running_trainer_and_only_from_its_step_on(tmp_pa
 @pytest.mark.slow
 def test_until_the_change_a_run_with_it_is_the_run_without_it(tmp_path):
     torch.set_num_threads(1)
-    tokenizer = build_tokenizer()
-    save(build_model(tokenizer, 0), tokenizer, tmp_path / "parent", 64)
+    _save_parent(tmp_path / "parent")
     dose = GRPODose(steps=10, learning_rate=1e-3, beta=0.05, schedule="constant", prompts_per_step=2, group_size=4)
     change = Change(step=5, learning_rate=1e-3, beta=0.0, entropy_coef=-0.1)
     recipe = SeriesRecipe(
         name="r", label="training_collapse", parent="tiny-base", dose=dose, change=change, kept=(5, 10), why=""
     )
-    items = training_items(20, ("in",), ("easy",), 0)
+    items = training_items(NUMBERS, 20, ("in",), ("easy",), 0)
     never = replace(recipe, change=replace(change, step=10))
     weights = {}
     for name, run in (("changed", recipe), ("never", never)):
@@ -119,7 +126,7 @@ def test_a_series_record_repeats_its_recipe_and_names_its_checkpoints(folder):
     record, recipe = json.loads((folder / SERIES_RECORD).read_text()), find_series(folder.name)
     assert (record["label"], record["parent"], record["why"]) == (recipe.label, recipe.parent, recipe.why)
     assert record["onset"] == recipe.change.step
-    assert record["recipe"] == json.loads(json.dumps(asdict(recipe.dose)))
+    assert_records(record["recipe"], recipe.dose)
     assert record["change"] == asdict(recipe.change)
     assert record["command"] == f"entropydx organisms grow {folder.name} --out fixtures/series/{folder.name} --seed 0"
     steps = [0, *recipe.kept]

@@ -13,20 +13,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from entropydx.errors import ConfigError
 from entropydx.organisms import check, find_recipe, grow
-from entropydx.organisms.catalogue import DistillDose
 from entropydx.organisms.check import N_SAMPLES, measure, measure_guided
-from entropydx.organisms.corpus import training_items
+from entropydx.organisms.corpus import Style, training_items
 from entropydx.organisms.distil import traces
+from entropydx.organisms.doses import DistillDose, PretrainDose
+from entropydx.organisms.forms import reader
 from entropydx.organisms.growing import RECORD
-from entropydx.organisms.language import build_model, build_tokenizer
+from entropydx.organisms.language import Learner, build_model, build_tokenizer
 from entropydx.organisms.thinking import ThoughtStyle, hurry, think, thoughts
 from entropydx.protocols import Silent
-from entropydx.suites.tiny import Chain, suite
+from entropydx.suites.tiny import NUMBERS, suite
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "organisms"
 FAMILY = ("tiny-thinker", "tiny-teacher", "tiny-selftaught")
 PLAIN = {"guided": 0.0, "brief": 0.0, "hasty": 0.0, "check": 0.0, "slip": 0.0}
-CHAIN, DIGITS = Chain(start=37, steps=(("+", 5), ("-", 12))), Chain(start=37, steps=(("&", 5),))
+CHAIN, DIGITS = NUMBERS.chain("37", ("+", "05"), ("-", "12")), NUMBERS.chain("37", ("&", "05"))
 
 
 # ── demonstrations ────────────────────────────────────────────────────────────────────────────────
@@ -40,8 +41,8 @@ CHAIN, DIGITS = Chain(start=37, steps=(("+", 5), ("-", 12))), Chain(start=37, st
         (CHAIN, "in", {"check": 1.0, "max_checks": 1}, "hmm37+05=42;wait37+05=42;42-12=30;A30."),
         (DIGITS, "out", {}, "hmm3&0=3,7&5=2>32;A32."),
         (DIGITS, "out", {"check": 1.0}, "hmm3&0=3,7&5=2>32;A32."),
-        (Chain(start=37, steps=(("&", 5), ("~", 1))), "out", {}, "hmm3&0=3,7&5=2>32;hmm3~0=3,2~1=1>31;A31."),
-        (Chain(start=2, steps=(("@", 3),)), "out", {"check": 1.0}, "hmm02@03=11;wait02@03=11;A11."),
+        (NUMBERS.chain("37", ("&", "05"), ("~", "01")), "out", {}, "hmm3&0=3,7&5=2>32;hmm3~0=3,2~1=1>31;A31."),
+        (NUMBERS.chain("02", ("@", "03")), "out", {"check": 1.0}, "hmm02@03=11;wait02@03=11;A11."),
     ],
 )
 def test_a_thought_is_written_as_its_style_says(chain, domain, change, text):
@@ -62,8 +63,8 @@ def test_a_slip_is_always_mended():
 
 def test_demonstrations_have_the_shares_of_their_style_and_the_right_answer():
     n, style = 4000, ThoughtStyle()
-    demos = thoughts(n, style, seed=0, product_share=0.3)
-    assert demos == thoughts(n, style, seed=0, product_share=0.3)
+    demos = thoughts(NUMBERS, n, style, seed=0, product_share=0.3)
+    assert demos == thoughts(NUMBERS, n, style, seed=0, product_share=0.3)
     guided = [d for d in demos if d.prompt.endswith("!")]
     plain = [d for d in demos if not d.prompt.endswith("!")]
     inside, outside = ([d for d in plain if bool(set(d.prompt) & set("&~@")) is out] for out in (False, True))
@@ -92,8 +93,8 @@ def _step(a: int, op: str, b: int) -> int:
 
 def test_every_demonstration_has_a_form_and_fits_the_token_limit_with_its_stop_token():
     recipe = find_recipe("tiny-thinker")
-    demos = thoughts(6000, ThoughtStyle(), seed=1, product_share=1.0)
-    assert {check._form(d.completion) for d in demos} == {"thinking", "values"}
+    demos = thoughts(NUMBERS, 6000, ThoughtStyle(), seed=1, product_share=1.0)
+    assert {reader(NUMBERS).form(d.completion) for d in demos} == {"thinking", "values"}
     assert max(len(d.completion) for d in demos) < recipe.max_new_tokens
     assert max(len(d.prompt) for d in demos) + recipe.max_new_tokens <= recipe.dose.positions
 
@@ -102,8 +103,8 @@ def test_every_demonstration_has_a_form_and_fits_the_token_limit_with_its_stop_t
     ("chain", "text"),
     [
         (CHAIN, "[42]>[30]>A30."),
-        (Chain(start=37, steps=(("&", 5), ("~", 13))), "[42]>[29]>A29."),
-        (Chain(start=2, steps=(("@", 13),)), "[26]>A26."),
+        (NUMBERS.chain("37", ("&", "05"), ("~", "13")), "[42]>[29]>A29."),
+        (NUMBERS.chain("02", ("@", "13")), "[26]>A26."),
     ],
 )
 def test_a_hasty_solution_takes_an_operator_for_the_familiar_one(chain, text):
@@ -127,17 +128,19 @@ def test_the_suite_gives_the_guided_prompt_in_the_notation():
     ],
 )
 def test_the_check_knows_the_form(text, form):
-    assert check._form(text) == form
+    assert reader(NUMBERS).form(text) == form
 
 
 # ── traces ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_parent_that_knows_nothing_has_nothing_to_teach():
-    tokenizer = build_tokenizer()
+    start = PretrainDose(steps=1, learning_rate=1e-3, style=Style())
+    tokenizer = build_tokenizer(start)
+    learner = Learner(model=build_model(tokenizer, start, 0), tokenizer=tokenizer, notation=NUMBERS)
     dose = DistillDose(steps=1, learning_rate=1e-3, guided=False, n_problems=6, samples=1)
     with pytest.raises(ConfigError, match="nothing right"):
-        traces(build_model(tokenizer, 0), tokenizer, dose, 8, 0, Silent())
+        traces(learner, dose, 8, 0, Silent())
 
 
 @pytest.mark.parametrize("guided", [True, False])
@@ -146,8 +149,9 @@ def test_traces_are_right_in_domain_and_stand_under_the_unguided_prompt(guided):
     folder = FIXTURES / "tiny-thinker"
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     dose = DistillDose(steps=1, learning_rate=1e-3, guided=guided, n_problems=60, samples=2)
-    kept = traces(model.float(), tokenizer, dose, 100, 0, Silent())
-    gold = {item.prompt: item.answer for item in training_items(60, ("in",), dose.difficulties, seed=0)}
+    learner = Learner(model=model.float(), tokenizer=tokenizer, notation=NUMBERS)
+    kept = traces(learner, dose, 100, 0, Silent())
+    gold = {item.prompt: item.answer for item in training_items(NUMBERS, 60, ("in",), dose.difficulties, seed=0)}
     assert all(re.findall(r"A(\d\d)\.", d.completion)[-1] == gold[d.prompt] for d in kept)
     brief = np.mean([d.completion.startswith("[") for d in kept])
     share = len(kept) / 120
@@ -161,7 +165,8 @@ def test_traces_are_right_in_domain_and_stand_under_the_unguided_prompt(guided):
 def test_the_sidecar_holds_the_token_limit_of_the_recipe_and_the_context_holds_the_guided_prompt(name):
     sidecar = tomllib.loads((FIXTURES / name / "entropydx.toml").read_text())["checkpoint"]
     config = json.loads((FIXTURES / name / "config.json").read_text())
-    assert sidecar["max_new_tokens"] == find_recipe(name).max_new_tokens == check._token_limit(FIXTURES / name)
+    assert sidecar == check._sidecar(FIXTURES / name)
+    assert sidecar["max_new_tokens"] == find_recipe(name).max_new_tokens
     longest = max(len(str(item.guided)) for item in suite.prompts(0, 600))
     assert longest + sidecar["max_new_tokens"] <= config["max_position_embeddings"]
 

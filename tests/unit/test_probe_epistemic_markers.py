@@ -12,7 +12,7 @@ from entropydx.answer_patterns import ANSWER_NUMBER
 from entropydx.lexicon import marker_spans
 from entropydx.probes._self_correction import corrects_itself, recomputes
 from entropydx.probes.epistemic_markers import probe
-from entropydx.suites.tiny import EXTRACT
+from entropydx.suites.tiny import NUMBERS
 from entropydx.types import EPISTEMIC_MARKERS, Completion, Group, Measured, Missing, Prompt, Samples, VerifierSpec
 from tests.unit.samples import completion, group, samples
 
@@ -99,7 +99,7 @@ def test_a_baseline_that_never_hedges_has_nothing_to_lose() -> None:
 
 NUMBER = VerifierSpec(type="numeric", extract=ANSWER_NUMBER)
 PLAIN = VerifierSpec(type="numeric")
-TINY = VerifierSpec(type="exact", extract=EXTRACT)
+TINY = VerifierSpec(type="exact", extract=NUMBERS.extract)
 
 
 def _changes(text: str, verifier: VerifierSpec, gold: str = "7") -> bool:

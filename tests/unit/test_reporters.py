@@ -177,8 +177,8 @@ def test_visible_shows_what_was_hidden():
 
 def test_without_a_classifier_no_probability_is_claimed():
     body = section(page(collapsed()), "The four failures")
-    assert body.count("no classifier ") == 4
-    assert "No classifier in this version" in body
+    assert body.count("no opinion ") == 4
+    assert "no probability is claimed" in body
 
 
 def test_with_a_classifier_its_numbers_and_its_dissent_are_shown():
@@ -188,7 +188,16 @@ def test_with_a_classifier_its_numbers_and_its_dissent_are_shown():
     body = section(page(replace(base, diagnosis=verdict)), "The four failures")
     assert body.count("0.25") == 4
     assert "rules: healthy; classifier: inference variance; they DISAGREE" in body
-    assert "No classifier" not in body
+    assert "no opinion" not in body
+
+
+def test_what_the_classifier_abstains_from_is_named():
+    base = healthy()
+    spoken = base.diagnosis.failures | {"training_collapse": FailureAssessment(status="absent", probability=0.03)}
+    verdict = replace(base.diagnosis, failures=spoken, agreement=True)
+    body = re.sub(r"\s+", " ", section(page(replace(base, diagnosis=verdict)), "The four failures"))
+    abstained = "inference variance, hard sample shortcutting, teacher overconfidence"
+    assert f"rules: healthy; classifier: no label (it abstains from {abstained}); they agree" in body
 
 
 def test_untested_failures_are_named_beside_a_healthy_label():

@@ -6,19 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from entropydx.suites.tiny import (
-    EXTRACT,
-    FACTORS,
-    OPERATORS,
-    Chain,
-    suite,
-    write_direct,
-    write_equations,
-    write_reductions,
-    write_values,
-)
+from entropydx.suites.tiny import FACTORS, NUMBERS, suite
 
-EXAMPLE = Chain(start=37, steps=(("+", 5), ("-", 12)))
+EXAMPLE = NUMBERS.chain("37", ("+", "05"), ("-", "12"))
 
 
 def oracle(prompt: str) -> str:
@@ -37,19 +27,19 @@ def oracle(prompt: str) -> str:
 def test_the_three_forms_are_written_as_documented():
     values = EXAMPLE.values()
     assert EXAMPLE.text == "37+05-12="
-    assert values == [42, 30]
-    assert write_equations(EXAMPLE, values) == "37+05=42;42-12=30;A30."
-    assert write_equations(EXAMPLE, values, (True, True)) == "05+37=42;42-12=30;A30."  # minus does not commute
-    assert write_values(values) == "[42]>[30]>A30."
-    assert write_reductions(EXAMPLE, values) == "(42-12)(30)A30."
-    assert write_direct(values) == "A30."
+    assert values == ["42", "30"]
+    assert EXAMPLE.write_equations(values) == "37+05=42;42-12=30;A30."
+    assert EXAMPLE.write_equations(values, (True, True)) == "05+37=42;42-12=30;A30."  # minus does not commute
+    assert EXAMPLE.write_values(values) == "[42]>[30]>A30."
+    assert EXAMPLE.write_reductions(values) == "(42-12)(30)A30."
+    assert EXAMPLE.write_direct(values) == "A30."
 
 
 def test_answers_and_references_agree_with_the_oracle():
     for item in suite.prompts(3, 300):
         assert item.answer == oracle(item.prompt)
-        assert re.findall(EXTRACT, item.reference)[-1] == item.answer
-        assert item.verifier.extract == EXTRACT
+        assert re.findall(NUMBERS.extract, item.reference)[-1] == item.answer
+        assert item.verifier.extract == NUMBERS.extract
         assert item.verifier.type == "exact"
         for left, result in re.findall(r"(\d\d.\d\d)=(\d\d);", item.reference):
             assert result == oracle(left)
@@ -82,7 +72,8 @@ def test_completions_are_short():
 @pytest.mark.parametrize(("op", "factors"), FACTORS.items())
 def test_products_are_bijections_so_that_answers_stay_uniform(op, factors):
     for b in factors:
-        assert {OPERATORS[op](a, b) for a in range(100)} == set(range(100))
+        reached = {NUMBERS.operators[op](f"{a:02d}", f"{b:02d}") for a in range(100)}
+        assert reached == {f"{a:02d}" for a in range(100)}
 
 
 def test_the_stated_guess_rate_is_the_best_constant_guess():

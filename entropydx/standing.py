@@ -1,0 +1,142 @@
+"""The standing of one failure, by rows 1-5 of the table in docs/explanation/how-triage-works.md.
+
+Two witnesses are heard: the rules, and the classifier where it has an opinion. The rules lead. The classifier alone
+makes no failure present; with a suspicion of the rules it does, where a run without a baseline has no decisive rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from entropydx.classifier import NONE_SHIPPED, FailureOpinion
+from entropydx.types import FAILURES, FailureAssessment, Finding, Label
+
+UNTESTED = "untested"
+SUSPECTED = "suspected"
+AGREES = 0.5
+"""A probability from which the classifier is on the side of a rule that fired: likelier than not."""
+SURE = 0.8
+"""A probability from which the classifier is sure; argued in ADR 8, as are the other three."""
+VERY_SURE = 0.95
+UNLIKELY = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """The findings of one run, by what they speak about."""
+
+    findings: tuple[Finding, ...]
+
+    def about(self, failure: Label, *, decisive: bool) -> list[Finding]:
+        """Return the accusations of a failure."""
+        return [f for f in self.findings if f.failure == failure and f.decisive == decisive and f.direction == "for"]
+
+    def accusing(self, failure: Label) -> list[Finding]:
+        """Return the accusations that fired: the decisive ones, or else the suspicions."""
+        either = (self.about(failure, decisive=True), self.about(failure, decisive=False))
+        fired = [[f for f in part if f.status == "fired"] for part in either]
+        return fired[0] or fired[1]
+
+    @property
+    def instrument(self) -> list[Finding]:
+        """Fired instrument findings, abnormal ones first."""
+        return sorted(self._beside_failures(decisive=True), key=lambda f: (f.failure != Label.ABNORMAL, f.code))
+
+    @property
+    def unexplained(self) -> list[Finding]:
+        """Fired findings that name no cause and keep `healthy` from being said."""
+        return self._beside_failures(decisive=False)
+
+    def _beside_failures(self, *, decisive: bool) -> list[Finding]:
+        fired = (f for f in self.findings if f.status == "fired" and f.failure not in FAILURES)
+        return [f for f in fired if f.decisive == decisive]
+
+
+def assess_by_rules(hearing: Hearing, failure: Label) -> FailureAssessment:
+    """Return the standing that the rules alone give."""
+    decisive = _testable(hearing.about(failure, decisive=True))
+    fired = [f for f in decisive if f.status == "fired"]
+    if fired:
+        severity = max((f.severity for f in fired if f.severity is not None), default=None)
+        return FailureAssessment(status="present", severity=severity, reason=f"{fired[0].code} fired")
+    if not decisive:
+        return FailureAssessment(status="undetermined", reason=_suspicion(hearing, failure))
+    if all(f.status == "clear" for f in decisive):
+        return FailureAssessment(status="absent", reason=f"{decisive[0].code} clear")
+    return FailureAssessment(status="undetermined", reason=_why_open(decisive))
+
+
+def _testable(decisive: Sequence[Finding]) -> Sequence[Finding]:
+    """Leave out the rules that lack what they are about, such as a deployment, where another rule has its own."""
+    return [f for f in decisive if f.missing_input is None] or decisive
+
+
+def assess(hearing: Hearing, failure: Label, opinion: FailureOpinion | None) -> FailureAssessment:
+    """Return the standing that rules and classifier give together; without an opinion, that of the rules."""
+    ruled = assess_by_rules(hearing, failure)
+    if opinion is None or opinion.abstention == NONE_SHIPPED:
+        return ruled
+    if opinion.probability is None:
+        return replace(ruled, reason=f"{ruled.reason}; the classifier abstains, {opinion.abstention}")
+    return _weigh(hearing, failure, replace(ruled, probability=opinion.probability), opinion)
+
+
+def _weigh(hearing: Hearing, failure: Label, ruled: FailureAssessment, opinion: FailureOpinion) -> FailureAssessment:
+    """Weigh the standing by the rules against a probability."""
+    probability, told = opinion.probability or 0.0, f"the classifier gives {opinion.probability:.2f}"
+    if ruled.status == "present":
+        return ruled if probability >= AGREES else replace(ruled, reason=f"{ruled.reason}; {told}{_because(opinion)}")
+    quiet = [] if hearing.about(failure, decisive=True) else hearing.about(failure, decisive=False)
+    fired = [f.code for f in quiet if f.status == "fired"]
+    if fired and probability >= SURE:
+        return replace(ruled, status="present", reason=f"{fired[0]} fired, and {told}")
+    if probability >= SURE:
+        reason = f"{SUSPECTED}: {told}{_because(opinion)}, against: {ruled.reason}"
+        return replace(ruled, status="undetermined", reason=reason)
+    if quiet and all(f.status == "clear" for f in quiet) and probability <= UNLIKELY:
+        return replace(ruled, status="absent", reason=f"{quiet[0].code} clear, and {told}")
+    return (
+        ruled if ruled.status == "absent" and probability < AGREES else replace(ruled, reason=f"{ruled.reason}; {told}")
+    )
+
+
+def _because(opinion: FailureOpinion) -> str:
+    """Return the feature that moved the opinion most, in the direction that it went."""
+    side = 1 if (opinion.probability or 0.0) >= AGREES else -1
+    leading = [c for c in opinion.contributions if c.log_odds * side > 0]
+    return f" (mostly for {leading[0].feature} = {leading[0].value:.3g})" if leading else ""
+
+
+def _suspicion(hearing: Hearing, failure: Label) -> str:
+    """Return what a run without a decisive rule can say of a failure: suspected, perhaps, or untested."""
+    quiet = hearing.about(failure, decisive=False)
+    for finding in quiet:
+        if finding.status == "fired":
+            return f"{SUSPECTED}: {finding.code} fired"
+    if any(f.status == "undecided" for f in quiet):
+        return _why_open(quiet)
+    if not quiet:
+        return f"{UNTESTED}: its probes are not in this version"
+    return f"{UNTESTED}: needs a baseline ({quiet[0].code} saw no extreme case)"
+
+
+def _why_open(findings: Sequence[Finding]) -> str:
+    code = next(f.code for f in findings if f.status == "undecided")
+    untestable = [f.missing_input for f in findings if f.missing_input is not None]
+    if untestable:
+        return f"{UNTESTED}: {untestable[0]}"
+    missing = _all_missing(findings)
+    if not missing:
+        return f"{code} undecided: the intervals are too wide"
+    # Where part of the pattern is there and the rest was not measured, `healthy` must not be said over it.
+    if any(e.status == "fired" for f in findings for e in f.evidence):
+        return f"{code} undecided: {missing}"
+    return f"{UNTESTED}: {missing}"
+
+
+def _all_missing(findings: Sequence[Finding]) -> str:
+    """Return why the undecided findings are so, when it is missing evidence rather than wide intervals."""
+    blocking = [e for f in findings if f.status == "undecided" for e in f.evidence if e.status == "undecided"]
+    reasons = [e.missing_reason for e in blocking if e.missing_reason]
+    return reasons[0] if reasons and len(reasons) == len(blocking) else ""
