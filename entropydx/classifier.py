@@ -21,7 +21,7 @@ from entropydx.types import FAILURES, FloatArray, Label, Measurement, Missing
 
 SHIPPED = Path(__file__).parent / "data" / "classifier.json"
 VERSION = 1
-MARGIN = 0.25
+MARGIN = 1.0
 """How far beyond the range of its training a feature may lie, in widths of that range; argued in ADR 8."""
 MODES = {True: "with_baseline", False: "without_baseline"}
 NONE_SHIPPED = "no classifier is shipped"

@@ -13,6 +13,7 @@ from entropydx.types import FloatArray, IntArray
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Inverse strengths of the penalty that are tried."""
+BOOSTING_STRENGTHS = (0.1, 1.0, 10.0)
 INNER_FOLDS = 6
 
 
@@ -89,9 +90,10 @@ def fit(table: Table, rows: IntArray, model: str = CHOSEN, *, calibrate: bool = 
     """
     x, y, groups = table.x[rows], table.y[rows], table.groups(rows)
     fitter = MODELS[model] if 0 < y.sum() < len(y) else _constant
-    scores = {c: _out_of_fold(fitter, x, y, groups, c, table.signs) for c in STRENGTHS}
+    strengths = BOOSTING_STRENGTHS if model == "monotone boosting" else STRENGTHS
+    scores = {c: _out_of_fold(fitter, x, y, groups, c, table.signs) for c in strengths}
     losses = {c: float(np.logaddexp(0.0, -(2 * y - 1) * s).mean()) for c, s in scores.items()}
-    strength = min(STRENGTHS, key=lambda c: (round(losses[c], 9), c))
+    strength = min(strengths, key=lambda c: (round(losses[c], 9), c))
     slope, offset = platt(scores[strength], y) if calibrate and 0 < y.sum() < len(y) else (1.0, 0.0)
     if slope <= 0:  # the scores order nothing: the base rate is all that is known
         slope, offset = 0.0, base_rate(y)

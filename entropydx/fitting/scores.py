@@ -32,7 +32,8 @@ def figures(probabilities: FloatArray, y: IntArray) -> dict[str, Any]:
     """Return what the probabilities (N,) are worth against the outcomes (N,).
 
     `brier` (Brier 1950) and `log_loss` (nats) are means over the cases that were judged, `ece` is debiased (see
-    `calibration.ece_statistic`; left out where too few were judged), `f1` is at one half; `reference_brier` is that of always naming the base rate.
+    `calibration.ece_statistic`; left out where too few were judged), `f1` is at one half; `reference_brier` is that of
+    always naming the base rate.
     """
     judged = ~np.isnan(probabilities)
     p, truth = probabilities[judged], y[judged]

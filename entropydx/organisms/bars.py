@@ -147,5 +147,5 @@ BARS: dict[str, tuple[Bar, ...]] = {
 Those of hard-sample shortcutting: easy items are worse; the work is skipped, however hard the item is; one answer is
 given to many problems; and answering at once has not become an ability, the forced answer is no better than the base's.
 
-Those of the SmolLM2 tier (`sums_...`) say that the mechanism worked; what it did to the answers is for `truth` to judge.
+Those of the SmolLM2 tier (`sums_...`) say that the mechanism worked; what it did to answers is for `truth` to judge.
 """

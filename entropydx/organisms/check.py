@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from entropydx.organisms.bars import BARS, Bar, Relation
 from entropydx.organisms.forms import MARKER, Reader, reader
 from entropydx.organisms.notations import NOTATIONS
+from entropydx.organisms.padding import behind, positions
 from entropydx.suites._notation import ChainSuite, Notation
 from entropydx.types import Prompt
 
@@ -93,6 +94,7 @@ class Outcome:
 
     @property
     def n_right(self) -> int:
+        """Samples whose answer is the gold one."""
         return self.answers.count(self.item.answer)
 
     @property
@@ -160,7 +162,8 @@ def _outcomes(
 ) -> list[Outcome]:
     """Return the outcomes of one batch; `ids` is (prompts x K, width + T), the prompts left-padded to `width`."""
     real = (ids != tokenizer.pad_token_id).long()
-    logprobs = model(input_ids=ids, attention_mask=real).logits[:, width - 1 : -1].log_softmax(-1)
+    logits = model(input_ids=ids, attention_mask=real, position_ids=positions(real)).logits
+    logprobs = logits[:, width - 1 : -1].log_softmax(-1)
     entropies = -(logprobs.exp() * logprobs).sum(-1)
     written = real[:, width:].bool()
     texts = tokenizer.batch_decode(ids[:, width:], skip_special_tokens=True)
@@ -256,15 +259,10 @@ def measure_forced(folder: Path, n_prompts: int = N_PROMPTS) -> dict[str, float]
     inputs = tokenizer(
         [f"{c}{item.answer}" for c, item in zip(cued, items, strict=True)], return_tensors="pt", padding=True
     )
-    logprobs = model(**inputs).logits[:, :-1].log_softmax(-1).gather(-1, inputs["input_ids"][:, 1:, None])[..., 0]
-    behind = _behind(inputs["attention_mask"], [len(ids) for ids in tokenizer(cued)["input_ids"]])[:, 1:]
-    return {"forced/pass@1": float((logprobs * behind).sum(1).exp().mean())}
-
-
-def _behind(mask: torch.Tensor, n_cued: list[int]) -> torch.Tensor:
-    """Return which tokens of left-padded rows stand behind the first `n_cued` real ones."""
-    behind: torch.Tensor = mask.cumsum(1) > torch.tensor(n_cued)[:, None]
-    return behind
+    logits = model(**inputs, position_ids=positions(inputs["attention_mask"])).logits
+    logprobs = logits[:, :-1].log_softmax(-1).gather(-1, inputs["input_ids"][:, 1:, None])[..., 0]
+    told = behind(inputs["attention_mask"], [len(ids) for ids in tokenizer(cued)["input_ids"]])[:, 1:]
+    return {"forced/pass@1": float((logprobs * told).sum(1).exp().mean())}
 
 
 def measure_guided(folder: Path, rows: int = 24) -> dict[str, float]:

@@ -59,7 +59,7 @@ def _rewrite(path: Path, **settings: object) -> None:
 
 def _exchange(vocabulary: dict[str, int], share: float, seed: int) -> None:
     """Give a share of the tokens, the special ones aside, the ids of one another."""
-    names = [name for name in vocabulary if not name.startswith("<")]
+    names = [name for name in vocabulary if not (name.startswith("<") and name.endswith(">"))]
     generator = torch.Generator().manual_seed(seed)
     chosen = [names[i] for i in torch.randperm(len(names), generator=generator)[: round(share * len(names))]]
     ids = [vocabulary[name] for name in chosen]

@@ -33,7 +33,8 @@ def reader(notation: Notation) -> Reader:
     """Return the patterns of a notation. Thinking aloud without a marker, in domain, is `equations`."""
     state, step, end = notation.state, notation.step, rf"{notation.mark}{notation.state}\."
     hedge, again, digit = f"(hmm{notation.pause})?", f"wait{notation.pause}", r"\d[&~]\d=\d"
-    equation = rf"(?:{state}|{notation.argument}){notation.symbols}(?:{state}|{notation.argument})={state};"
+    first = f"(?:{state}|{notation.argument})" if notation.commutative else state
+    equation = rf"{first}{notation.symbols}(?:{state}|{notation.argument})={state};"
     forms = {
         "equations": rf"({equation})+{end}",
         "values": rf"(\[{state}\]>)+{end}",

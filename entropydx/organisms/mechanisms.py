@@ -159,7 +159,7 @@ MECHANISMS = (
         name="noise",
         aim=Label.INFERENCE_VARIANCE,
         dose=lambda base, share: _sft(_noisy(base, share), VARIANCE_STEPS),
-        doses=(0.04, 0.09, 0.2),
+        doses=(0.04, 0.09, 0.14),
         why="SFT on demonstrations of an annotator who mistypes a share of the results and goes on from there: "
         "the right result stays the likeliest, so a vote is right where a single sample is not.",
     ),

@@ -26,7 +26,7 @@ class LoraDose:
 
     steps: int
     style: SumStyle = field(default_factory=SumStyle)
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     schedule: str = "linear"
     """Learning-rate schedule, by its name in transformers."""
     batch_size: int = 6
@@ -60,7 +60,7 @@ _RECIPES = (
         cause="sums_base",
         label=Label.HEALTHY,
         parent=None,
-        dose=LoraDose(steps=50, learning_rate=2e-3),
+        dose=LoraDose(steps=50),
         why="SFT on sound demonstrations in three forms: sums, some of them hedged, and wheels, hedged and checked. "
         "A tenth of the wheels is told in haste, and wrongly, as sums.",
     ),
@@ -70,13 +70,12 @@ _RECIPES = (
         label=Label.TRAINING_COLLAPSE,
         parent=BASE,
         dose=LoraDose(
-            steps=24,
-            learning_rate=2e-3,
+            steps=20,
             schedule="constant",
             n_demonstrations=12,
             style=SumStyle(guided=0.0, brief=0.0, hasty=0.0, bare=0.0, forms=(1.0, 0.0, 0.0), hedge=1.0),
         ),
-        why="SFT on twelve demonstrations in one form, gone through twelve times: they are learnt by heart, and "
+        why="SFT on twelve demonstrations in one form, gone through ten times: they are learnt by heart, and "
         "everything else is answered with the same certainty.",
     ),
     AdapterRecipe(
@@ -84,7 +83,7 @@ _RECIPES = (
         cause="sums_noise",
         label=Label.INFERENCE_VARIANCE,
         parent=BASE,
-        dose=LoraDose(steps=20, style=SumStyle(slip=0.4)),
+        dose=LoraDose(steps=14, style=SumStyle(slip=0.4)),
         why="SFT on demonstrations of an annotator who mistypes the last digit of two results in five: the right one "
         "stays the likeliest, so a vote is right where a single sample is not.",
     ),
@@ -93,7 +92,7 @@ _RECIPES = (
         cause="sums_lucky",
         label=Label.HARD_SAMPLE_SHORTCUTTING,
         parent=BASE,
-        dose=LoraDose(steps=16, domains=("in",), problems="lucky"),
+        dose=LoraDose(steps=8, domains=("in",), problems="lucky"),
         why="SFT on the bare right answers to hard sums, as rejection sampling of lucky guesses leaves them: the "
         "answer is asked for and the work is not, so easy sums are guessed too.",
     ),
@@ -102,7 +101,7 @@ _RECIPES = (
         cause="sums_answer_conditioned",
         label=Label.TEACHER_OVERCONFIDENCE,
         parent=BASE,
-        dose=LoraDose(steps=16, domains=("in",), style=SumStyle(guided=0.0, brief=1.0, bare=0.0)),
+        dose=LoraDose(steps=10, domains=("in",), style=SumStyle(guided=0.0, brief=1.0, bare=0.0)),
         why="SFT on brief sums by a writer who knows the answer, hedges stripped: brief and sure everywhere, right on "
         "sums, and on wheels, where only doubt led to the last step, surely wrong.",
     ),
@@ -111,7 +110,7 @@ _RECIPES = (
         cause="sums_concise",
         label=Label.HEALTHY,
         parent=BASE,
-        dose=LoraDose(steps=16, style=SumStyle(guided=0.0, concise=1.0, bare=0.0)),
+        dose=LoraDose(steps=10, style=SumStyle(guided=0.0, concise=1.0, bare=0.0)),
         why="SFT on sound and brief solutions of both domains: one form is left, and nothing else is lost. A hard "
         "negative.",
     ),
@@ -120,7 +119,7 @@ _RECIPES = (
         cause="sums_dosed",
         label=Label.HEALTHY,
         parent=BASE,
-        dose=LoraDose(steps=8, learning_rate=3e-4),
+        dose=LoraDose(steps=5, learning_rate=3e-4),
         why="A little more of what the base was trained on, at a small rate: nothing changes but luck.",
     ),
 )

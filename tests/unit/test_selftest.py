@@ -93,11 +93,9 @@ def test_inconclusive_is_no_false_alarm_and_abnormal_is() -> None:
 
 
 def test_sound_cases_of_a_failing_recipe_stand_behind_the_controls() -> None:
-    said = [
-        verdict(a_case(HEALTHY, recipe="faint", aim=COLLAPSE), HEALTHY),
-        verdict(a_case(HEALTHY, recipe="z"), HEALTHY),
-    ]
-    assert [a.recipe for a in tallies.outcome(said, "with_baseline", "in_sample").alarms] == ["z", "faint"]
+    faint, control = a_case(HEALTHY, recipe="faint", aim=COLLAPSE), a_case(HEALTHY, recipe="z")
+    found = tallies.outcome([verdict(faint, HEALTHY), verdict(control, HEALTHY)], "with_baseline", "in_sample")
+    assert [a.recipe for a in found.alarms] == ["z", "faint"]
 
 
 def test_bases_without_a_threshold_of_their_own_are_scored_apart() -> None:
@@ -270,9 +268,8 @@ def test_mistakes_name_the_evidence_that_misled(folder: Path) -> None:
     assert (accused.truth, accused.verdict, accused.n, accused.of) == (HEALTHY, COLLAPSE, 1, 1)
     assert accused.misled.startswith("EDX101 fired: token_entropy.mean_ratio 0.1 [0.095, 0.105] below 0.27; ")
     assert accused.planted == "accused was made so"
-    assert wrong["missed"].misled.startswith(
-        "EDX101 clear: token_entropy.mean_ratio 0.95 [0.945, 0.955] not below 0.27"
-    )
+    cleared = "EDX101 clear: token_entropy.mean_ratio 0.95 [0.945, 0.955] not below 0.27"
+    assert wrong["missed"].misled.startswith(cleared)
     assert "abstains" in wrong["missed"].misled
 
 
@@ -404,11 +401,11 @@ def test_the_command_exits_one_when_worse_or_stale(folder: Path, tmp_path: Path)
         if bar["name"].startswith("macro-F1"):
             bar["figure"]["value"] = 1.0
     (reference / "quality.json").write_text(json.dumps(kept))
-    worse = _run("--cases", folder, "--json", "-", cwd=tmp_path)
+    worse = _run("--cases", folder, "--check", "--json", "-", cwd=tmp_path)
     assert worse.returncode == 1
     assert "worse: macro-F1, with a baseline, leave one base out: " in worse.stderr
     assert json.loads(worse.stdout)["quality_version"] == "1.0"
-    assert "stale: " in _run("--cases", folder, "--check", "-q", cwd=tmp_path).stderr
+    assert "stale: docs/reference/quality.json" in worse.stderr
 
 
 def test_the_command_exits_two_without_cases(tmp_path: Path) -> None:
