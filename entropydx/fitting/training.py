@@ -63,15 +63,15 @@ def train(cases: Sequence[Case]) -> dict[str, Any]:
     return {"version": VERSION, "trained": trained, "models": models}
 
 
-def fit_folds(table: Table, folds: Sequence[str], model: str, *, calibrate: bool = True) -> dict[str, Fit]:
+def fit_folds(table: Table, folds: Sequence[str], model: str) -> dict[str, Fit]:
     """Return the fit on every case under `""`, and that without each base and recipe under the fold's name."""
     everything = np.arange(len(table.y))
-    whole = fit(table, everything, model, calibrate=calibrate)
+    whole = fit(table, everything, model)
     fits = {"": whole}
     for name in folds:
         rows = table.without(name)
         same = len(rows) == len(everything)
-        fits[name] = whole if same else fit(table, rows, model, calibrate=calibrate)
+        fits[name] = whole if same else fit(table, rows, model)
     return fits
 
 

@@ -243,13 +243,15 @@ def _doses(quality: Quality) -> Section:
     return Section(
         title="Dose and severity",
         remark="Spearman's correlation over the cases of one recipe on one base, averaged over these series by their "
-        "sizes. Severity is 1 + severity where the failure is present, else its probability.",
-        header=("failure", "scope", "cases", "correlation", "series"),
+        "sizes. Severity is 1 + severity where the failure is present, else its probability, else 0 where it is "
+        "cleared. A case of which nothing is said is left out, and so is a series of fewer than three cases.",
+        header=("failure", "scope", "cases", "left out", "correlation", "series"),
         rows=tuple(
             (
                 words(d.failure),
                 SCOPE_WORDS[d.scope],
                 str(d.rho.n),
+                str(sum(s.silent for s in d.series)),
                 number(d.rho),
                 ", ".join(f"{s.recipe}/{s.base} {s.rho:.2f}" for s in d.series),
             )

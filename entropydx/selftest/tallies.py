@@ -43,6 +43,8 @@ PAIRS = (
 """Look-alikes: both narrow; both scattered."""
 TUNED_ON = ("tiny-base", "tiny-thinker")
 """Bases whose organisms the thresholds of the rules were set on: on them the rules are judged in sample."""
+MIN_DOSES = 3
+"""Cases that a series of doses needs."""
 LIKELY = 0.5
 """The probability from which the classifier counts as naming a failure."""
 
@@ -280,35 +282,43 @@ def against_itself(verdicts: Sequence[Verdict], reading: Reading) -> SelfCompari
     )
 
 
-def severity(verdict: Verdict, failure: str) -> float:
-    """Return how severe a failure looks, in [0, 2]: 1 + severity where it is present, else its probability, else 0.
+def severity(verdict: Verdict, failure: str) -> float | None:
+    """Return how severe a failure looks, in [0, 2], or None where nothing was said of it.
 
-    A failure that is present is more severe than any that is not, so that the two scales never cross.
+    1 + severity where it is present, else the classifier's probability, else 0 where the rules cleared it. A failure
+    that is present is more severe than any that is not, so that the two scales never cross.
     """
     assessment = verdict.diagnosis.failures[failure]
     if assessment.status == "present":
         return 1 + (assessment.severity or 0.0)
-    return verdict.probability(failure) or 0.0
+    probability = verdict.probability(failure)
+    return 0.0 if probability is None and assessment.status == "absent" else probability
 
 
 def dose_response(verdicts: Sequence[Verdict], failure: str, scope: Scope) -> DoseResponse:
     """Return Spearman's correlation of severity with dose, within recipe and base, of cases that aim at a failure.
 
-    A case counts once, with the mean severity of its draws. A recipe whose doses are all equal on a base says nothing.
+    A case counts once, with the mean severity of its draws, and not at all where nothing was said of the failure. A
+    recipe with fewer than three cases on a base, or with one dose, says nothing: two points always correlate.
     """
-    by_case: dict[tuple[str, str, str, float], list[float]] = defaultdict(list)
+    by_case: dict[tuple[str, str, str, float], list[float | None]] = defaultdict(list)
     for v in compared(verdicts, scope, "in_sample"):
         if v.case.aim == failure and v.case.dose > 0:
             by_case[v.case.base, v.case.recipe, v.case.name, v.case.dose].append(severity(v, failure))
     grown: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    silent: Counter[tuple[str, str]] = Counter()
     for (base, recipe, _, dose), scores in by_case.items():
-        grown[base, recipe].append((dose, float(np.mean(scores))))
+        said = [s for s in scores if s is not None]
+        if said:
+            grown[base, recipe].append((dose, float(np.mean(said))))
+        else:
+            silent[base, recipe] += 1
     series = tuple(
-        DoseSeries(base=base, recipe=recipe, n=len(points), rho=rho)
+        DoseSeries(base=base, recipe=recipe, n=len(points), silent=silent[base, recipe], rho=rho)
         for (base, recipe), points in sorted(grown.items())
-        if np.isfinite(rho := scoring.spearman(*zip(*points, strict=True)))
+        if len(points) >= MIN_DOSES and np.isfinite(rho := scoring.spearman(*zip(*points, strict=True)))
     )
-    none = Figure(value=None, ci=None, n=0, groups=0, note="no recipe has two doses")
+    none = Figure(value=None, ci=None, n=0, groups=0, note="no recipe has three cases of different doses")
     pooled = scoring.pooled([s.rho for s in series], [s.n for s in series], [(s.base, s.recipe) for s in series])
     return DoseResponse(failure=failure, scope=scope, rho=pooled if series else none, series=series)
 

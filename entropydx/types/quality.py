@@ -184,6 +184,8 @@ class DoseSeries:
     recipe: str
     n: int
     """Cases."""
+    silent: int
+    """Further cases, of which the tool says nothing about this failure."""
     rho: float
     """Spearman's; 0 where the severity is the same at every dose."""
 

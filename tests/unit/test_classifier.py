@@ -23,7 +23,7 @@ COLLAPSE = Label.TRAINING_COLLAPSE
 @pytest.fixture(scope="module")
 def path(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("classifier") / "classifier.json"
-    path.write_text(document_text(train(cases())))
+    path.write_text(document_text(train(cases(per_cell=1))))
     return path
 
 
@@ -104,11 +104,13 @@ def test_it_abstains_outside_its_training_domain_and_says_where(classifier, coll
 
 def test_the_feature_that_is_furthest_outside_is_named():
     low, high = np.array([0.0, 0.0, 3.0]), np.array([1.0, 10.0, 3.0])
+    edge = np.array([1 + MARGIN, 10 + 10 * MARGIN, 3.0])
     assert outside(np.array([0.5, 5.0, 3.0]), low, high) is None
-    assert outside(np.array([-0.25, 12.5, 3.0]), low, high) is None
-    assert outside(np.array([1.3, 13.0, 3.0]), low, high) == 0
-    assert outside(np.array([1.3, 14.0, 3.0]), low, high) == 1
-    assert outside(np.array([0.5, 5.0, 3.1]), low, high) == 2, "constant in training"
+    assert outside(edge, low, high) is None
+    assert outside(np.array([-MARGIN, -10 * MARGIN, 3.0]), low, high) is None
+    assert outside(edge + [0.05, 0.1, 0.0], low, high) == 0, "in widths of the range"
+    assert outside(edge + [0.05, 1.0, 0.0], low, high) == 1
+    assert outside(edge + [0.0, 0.0, 0.1], low, high) == 2, "constant in training"
 
 
 @pytest.mark.parametrize(

@@ -180,11 +180,25 @@ def test_dose_response_is_spearman_within_a_series_and_weighted_by_its_size() ->
     assert tallies.dose_response(up, VARIANCE, "with_baseline").rho.value is None
 
 
+def test_a_case_of_which_nothing_is_said_has_no_severity_and_two_cases_make_no_series() -> None:
+    said = [verdict(a_case(COLLAPSE, f"c{i}", aim=COLLAPSE, dose=i / 4), COLLAPSE, severity=i / 4) for i in range(1, 4)]
+    silent = verdict(a_case(COLLAPSE, "c4", aim=COLLAPSE, dose=1.0), INCONCLUSIVE)
+    found = tallies.dose_response([*said, silent], COLLAPSE, "with_baseline")
+    assert [(s.n, s.silent, s.rho) for s in found.series] == [(3, 1, pytest.approx(1.0))]
+    assert tallies.dose_response([*said[1:], silent], COLLAPSE, "with_baseline").rho.value is None
+
+
 def test_a_present_failure_is_more_severe_than_any_probability() -> None:
     present = verdict(a_case(COLLAPSE), COLLAPSE, (0.1, 0, 0, 0), severity=0.0)
     likely = verdict(a_case(COLLAPSE), INCONCLUSIVE, (0.999, 0, 0, 0))
     silent = verdict(a_case(COLLAPSE), INCONCLUSIVE)
-    assert [tallies.severity(v, COLLAPSE) for v in (present, likely, silent)] == [1.0, 0.999, 0.0]
+    assert [tallies.severity(v, COLLAPSE) for v in (present, likely, silent)] == [1.0, 0.999, None]
+    (cleared,) = [
+        v
+        for v in judge([case("sound", HEALTHY, [SOUND])], Classifier(), Silent())
+        if v.scope == "with_baseline" and v.reading == "in_sample"
+    ]
+    assert tallies.severity(cleared, COLLAPSE) == 0.0
 
 
 def test_the_classifier_alone_and_its_calibration() -> None:
