@@ -4,6 +4,7 @@ rules.md         from the docstrings of entropydx/rules/
 measurements.md  the index of entropydx/probes/
 probes/NAME.md   a probe's docstring, what it asks for, and what it measures on a small synthetic policy
 cli.md           from `--help` of every command
+cases.md         the labelled cases of fixtures/cases: what was done, and what the check found
 quality.*        from fixtures/cases, as `entropydx selftest` judges them; not written over better figures, unless
                  `--accept-worse` says so
 """
@@ -14,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from entropydx import pipeline, plugins, selftest  # noqa: E402
+from entropydx.cases import Case, labels, load_cases  # noqa: E402
 from entropydx.config import Settings, resolve  # noqa: E402
 from entropydx.protocols import Probe  # noqa: E402
 from entropydx.types import Quality, Report  # noqa: E402
@@ -37,7 +40,20 @@ COMMANDS = (
     "selftest",
     "organisms list",
     "organisms grow",
+    "organisms lab",
 )
+CHECKED = {
+    "pass@1": "pass@1",
+    "majority": "majority",
+    "pass@16": "pass@16",
+    "pass@1/easy/in": "easy, in",
+    "pass@1/out": "pass@1 out",
+    "agreement_when_wrong/in": "agree when wrong, in",
+    "overconfidence/out": "overconfidence out",
+    "steps_written": "steps",
+    "token_entropy": "entropy",
+}
+"""Number of the independent check to its heading."""
 
 
 def rules_page() -> str:
@@ -114,6 +130,51 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+def cases_page() -> str:
+    """Return the labelled cases: base, mechanism, dose, what was meant, what the check found, and its numbers."""
+    cases = load_cases(ROOT / selftest.CASES)
+    parts = [
+        "# Labelled cases\n",
+        "Generated from `fixtures/cases`. A case is one checkpoint whose cause is known because we caused it "
+        "([ADR 9](../adr/0009-organism-lab.md)); what it *is* says the independent check "
+        "(`organisms/truth.py`), whatever was meant. Numbers are the checkpoint's, and the baseline's in brackets; "
+        "entropy is in nats a token. `entropydx organisms lab NAME --out DIR --cases DIR` grows one again.\n",
+        _tally(cases),
+    ]
+    for base in sorted({case.base for case in cases}):
+        parts.append(f"## {base}\n\n" + _cases_table([case for case in cases if case.base == base]))
+    parts.append("## Why each mechanism does what it does\n\n" + "\n".join(_whys(cases)) + "\n")
+    return "\n".join(parts)
+
+
+def _tally(cases: list[Case]) -> str:
+    counts = Counter(case.label for case in cases)
+    listed = ", ".join(f"{counts[label]} {label}" for label in labels(cases))
+    mechanisms, bases = len({case.recipe for case in cases}), len({case.base for case in cases})
+    return f"{len(cases)} cases of {mechanisms} mechanisms on {bases} bases: {listed}.\n"
+
+
+def _cases_table(cases: list[Case]) -> str:
+    head = ["case", "mechanism", "dose", "meant", "is", "also", *CHECKED.values()]
+    rows = [[*_standing(case), *(_checked(case, number) for number in CHECKED)] for case in cases]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]) + "\n"
+
+
+def _standing(case: Case) -> list[str]:
+    also = [f"{failure} {standing}" for failure, standing in case.truth.items() if standing != "absent"]
+    beside = ", ".join(text.removesuffix(" present") for text in also if text != f"{case.label} present")
+    return [f"`{case.name}`", case.recipe, f"{case.dose:.2g}", case.aim, case.label, beside or "-"]
+
+
+def _checked(case: Case, number: str) -> str:
+    own, base = case.check.get(number), case.check.get(f"base/{number}")
+    return "-" if own is None or base is None else f"{own:.2f} ({base:.2f})"
+
+
+def _whys(cases: list[Case]) -> list[str]:
+    return [f"- `{name}`: {why}" for name, why in sorted({case.recipe: case.why for case in cases}.items())]
+
+
 @cache
 def _quality() -> Quality:
     return selftest.examine(ROOT / selftest.CASES)
@@ -125,6 +186,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "rules.md": rules_page(),
         REFERENCE / "measurements.md": measurements_page(),
         REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "cases.md": cases_page(),
         **{REFERENCE / "probes" / f"{name}.md": probe_page(name) for name in plugins.builtin_names("probe")},
         **selftest.pages(_quality(), REFERENCE),
     }
@@ -139,7 +201,8 @@ def main() -> int:
         return 1 if stale else 0
     worse = selftest.losses(_quality(), REFERENCE / selftest.COMMITTED.name)
     if worse and "--accept-worse" not in sys.argv:
-        sys.stderr.write("\n".join(["nothing is written: figures of the selftest are worse than the committed ones", *worse]) + "\n")
+        sys.stderr.write("nothing is written: figures of the selftest are worse than the committed ones\n")
+        sys.stderr.writelines(f"{line}\n" for line in worse)
         return 1
     for page, text in pages().items():
         page.parent.mkdir(exist_ok=True)

@@ -74,8 +74,8 @@ class Opinion:
 class Coefficients:
     """One fitted logistic regression of P features, and where it may be used.
 
-    p = sigmoid(slope · (z · weights + intercept) + offset), with z = (x - center) / scale and x held within `low` and
-    `high`: what lies a little outside counts as the edge, so that no evidence is extrapolated.
+    p = sigmoid(z · weights + intercept), with z = (x - center) / scale and x held within `low` and `high`: what lies
+    outside, but not too far, counts as the edge, so that no evidence is extrapolated.
     """
 
     center: FloatArray
@@ -89,9 +89,6 @@ class Coefficients:
     """(P,) smallest value in training."""
     high: FloatArray
     """(P,) largest value in training."""
-    slope: float = 1.0
-    """Of Platt's calibration; 1 where none was needed."""
-    offset: float = 0.0
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Coefficients:
@@ -105,17 +102,17 @@ class Coefficients:
             weights=arrays["weights"],
             low=arrays["low"],
             high=arrays["high"],
-            **{k: float(document[k]) for k in ("intercept", "slope", "offset")},
+            intercept=float(document["intercept"]),
         )
 
     def terms(self, x: FloatArray) -> FloatArray:
         """Return what each feature adds to the log-odds; `x` is (..., P), as is the result."""
         held = np.clip(x, self.low, self.high)
-        return np.asarray(self.slope * self.weights * (held - self.center) / self.scale)
+        return np.asarray(self.weights * (held - self.center) / self.scale)
 
     def log_odds(self, x: FloatArray) -> FloatArray:
-        """Return the calibrated log-odds of `x` (..., P)."""
-        return np.asarray(self.terms(x).sum(axis=-1) + self.slope * self.intercept + self.offset)
+        """Return the log-odds of `x` (..., P)."""
+        return np.asarray(self.terms(x).sum(axis=-1) + self.intercept)
 
 
 def outside(x: FloatArray, low: FloatArray, high: FloatArray) -> int | None:

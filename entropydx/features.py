@@ -67,15 +67,14 @@ def _log(measurement: str, sign: Literal[1, -1]) -> Feature:
 WITH_BASELINE: Mapping[Label, FeatureSet] = {
     Label.TRAINING_COLLAPSE: (
         _log("token_entropy.mean_ratio", -1),
-        # Fewer problems are reached while single samples are right as often: what is lost is variety, not ability.
-        _change("sampling_spread.coverage", -1),
-        _change("sampling_spread.pass_at_1", 1),
+        # In domain, since a teacher's student loses outside it alone.
+        _change("sampling_spread.coverage@in", -1),
         # Agreement beyond correctness: agreement when wrong, defined where nothing is wrong as well.
         _change("confidence.overconfidence@in", 1),
         _change("format_mode.structure_disagreement", -1),
-        # Overconfidence of a teacher opens this gap, a collapse does not.
         _change("confidence.domain_gap", -1),
-        # A shortcut loses coverage too, by skipping the work.
+        # A shortcut loses coverage too, by skipping the work, and takes with it what needs no exploration.
+        _value("shortcutting.easy_regression", 1),
         _change("shortcutting.share_without_work", -1),
     ),
     Label.INFERENCE_VARIANCE: (
@@ -118,8 +117,8 @@ WITHOUT_BASELINE: Mapping[Label, FeatureSet] = {
         _value("confidence.overconfidence@in", 1),
         _value("sampling_spread.g_pass_ratio", 1),
         _value("sampling_spread.majority_gain", -1),
-        _value("format_mode.structure_disagreement", -1),
         _value("confidence.domain_gap", -1),
+        _value("sampling_spread.pass_at_1@easy", 1),
         _value("shortcutting.share_without_work", -1),
     ),
     Label.INFERENCE_VARIANCE: (

@@ -85,20 +85,32 @@ def assess(hearing: Hearing, failure: Label, opinion: FailureOpinion | None) -> 
 def _weigh(hearing: Hearing, failure: Label, ruled: FailureAssessment, opinion: FailureOpinion) -> FailureAssessment:
     """Weigh the standing by the rules against a probability."""
     probability, told = opinion.probability or 0.0, f"the classifier gives {opinion.probability:.2f}"
+    because = f"{told}{_because(opinion)}"
     if ruled.status == "present":
-        return ruled if probability >= AGREES else replace(ruled, reason=f"{ruled.reason}; {told}{_because(opinion)}")
-    quiet = [] if hearing.about(failure, decisive=True) else hearing.about(failure, decisive=False)
-    fired = [f.code for f in quiet if f.status == "fired"]
-    if fired and probability >= SURE:
-        return replace(ruled, status="present", reason=f"{fired[0]} fired, and {told}")
+        return ruled if probability >= AGREES else replace(ruled, reason=f"{ruled.reason}; {because}")
     if probability >= SURE:
-        reason = f"{SUSPECTED}: {told}{_because(opinion)}, against: {ruled.reason}"
-        return replace(ruled, status="undetermined", reason=reason)
+        return _sure(hearing, failure, ruled, told, because)
+    quiet = _suspicions(hearing, failure)
     if quiet and all(f.status == "clear" for f in quiet) and probability <= UNLIKELY:
         return replace(ruled, status="absent", reason=f"{quiet[0].code} clear, and {told}")
-    return (
-        ruled if ruled.status == "absent" and probability < AGREES else replace(ruled, reason=f"{ruled.reason}; {told}")
-    )
+    if ruled.reason.startswith(UNTESTED) and probability >= AGREES:
+        # Not `untested` any more, which would let `healthy` be said beside it.
+        return replace(ruled, reason=f"open: {because}; {ruled.reason}")
+    plain = ruled.status == "absent" and probability < AGREES
+    return ruled if plain else replace(ruled, reason=f"{ruled.reason}; {told}")
+
+
+def _sure(hearing: Hearing, failure: Label, ruled: FailureAssessment, told: str, because: str) -> FailureAssessment:
+    """Return present where a suspicion fired as well and no decisive rule could speak, else suspected."""
+    fired = [f.code for f in _suspicions(hearing, failure) if f.status == "fired"]
+    if fired:
+        return replace(ruled, status="present", reason=f"{fired[0]} fired, and {told}")
+    return replace(ruled, status="undetermined", reason=f"{SUSPECTED}: {because}, against: {ruled.reason}")
+
+
+def _suspicions(hearing: Hearing, failure: Label) -> list[Finding]:
+    """Return the accusations of a failure that has no decisive rule in this run."""
+    return [] if hearing.about(failure, decisive=True) else hearing.about(failure, decisive=False)
 
 
 def _because(opinion: FailureOpinion) -> str:

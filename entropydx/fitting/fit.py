@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,19 +35,21 @@ class Fit:
         z = (np.clip(x, self.low, self.high) - self.center) / self.scale
         return np.asarray(self.slope * self.model.log_odds(z) + self.offset)
 
+    def uncalibrated(self) -> Fit:
+        """Return the fit with the model's own probabilities."""
+        return replace(self, slope=1.0, offset=0.0)
+
     def coefficients(self) -> Coefficients:
-        """Return what ships; only a linear model has it."""
+        """Return what ships, with the calibration folded into the weights; only a linear model has it."""
         if not isinstance(self.model, Linear):
             raise TypeError("only a linear model ships")
         return Coefficients(
             center=self.center,
             scale=self.scale,
-            weights=self.model.weights,
-            intercept=self.model.intercept,
+            weights=self.slope * self.model.weights,
+            intercept=self.slope * self.model.intercept + self.offset,
             low=self.low,
             high=self.high,
-            slope=self.slope,
-            offset=self.offset,
         )
 
 
@@ -79,14 +81,13 @@ def platt(scores: FloatArray, y: IntArray) -> tuple[float, float]:
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
-def fit(table: Table, rows: IntArray, model: str = CHOSEN, *, calibrate: bool = True) -> Fit:
-    """Fit one model on some cases: an inner grouped cross-validation chooses the penalty and calibrates.
+def fit(table: Table, rows: IntArray, model: str = CHOSEN) -> Fit:
+    """Fit one model on some cases: an inner grouped cross-validation chooses the penalty, and its scores calibrate.
 
     Parameters
     ----------
     rows : indices of the cases to use
     model : a key of `MODELS`
-    calibrate : whether to calibrate on the out-of-fold scores, or to take the model's own probabilities
     """
     x, y, groups = table.x[rows], table.y[rows], table.groups(rows)
     fitter = MODELS[model] if 0 < y.sum() < len(y) else _constant
@@ -94,7 +95,7 @@ def fit(table: Table, rows: IntArray, model: str = CHOSEN, *, calibrate: bool = 
     scores = {c: _out_of_fold(fitter, x, y, groups, c, table.signs) for c in strengths}
     losses = {c: float(np.logaddexp(0.0, -(2 * y - 1) * s).mean()) for c, s in scores.items()}
     strength = min(strengths, key=lambda c: (round(losses[c], 9), c))
-    slope, offset = platt(scores[strength], y) if calibrate and 0 < y.sum() < len(y) else (1.0, 0.0)
+    slope, offset = platt(scores[strength], y) if 0 < y.sum() < len(y) else (1.0, 0.0)
     if slope <= 0:  # the scores order nothing: the base rate is all that is known
         slope, offset = 0.0, base_rate(y)
     center, scale = standardise(x)
@@ -120,7 +121,7 @@ def _out_of_fold(
 ) -> FloatArray:
     """Return (N,) log-odds, each by a model that saw no case of its group."""
     scores = np.zeros(len(y))
-    fold = groups % min(INNER_FOLDS, len(np.unique(groups)))
+    fold = _inner_folds(groups, y)
     for part in np.unique(fold):
         train, test = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
         center, scale = standardise(x[train])
@@ -129,3 +130,16 @@ def _out_of_fold(
         held = np.clip(x[test], x[train].min(axis=0), x[train].max(axis=0))
         scores[test] = fitted.log_odds((held - center) / scale)
     return scores
+
+
+def _inner_folds(groups: IntArray, y: IntArray) -> IntArray:
+    """Return the fold (N,) of each case: whole groups, dealt out in turn, those with a present failure first.
+
+    Dealt out by name alone, most of the few groups with the failure could be held out together, and what is left could
+    not learn it.
+    """
+    names = np.unique(groups)
+    has_failure = np.array([y[groups == g].any() for g in names])
+    order = names[np.argsort(~has_failure, kind="stable")]
+    place = {g: i % INNER_FOLDS for i, g in enumerate(order)}
+    return np.array([place[g] for g in groups], dtype=int)

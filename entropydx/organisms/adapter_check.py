@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
-from entropydx.organisms.adapters import MAX_NEW_TOKENS, N_CHECK_PROMPTS, load_base, prompt_text, with_adapter
+from entropydx.organisms.adapters import MAX_NEW_TOKENS, load_base, prompt_text, with_adapter
 from entropydx.organisms.check import CHECK_SEED, N_SAMPLES, Outcome, count, judge
 from entropydx.organisms.forms import Reader
 from entropydx.organisms.smollm2 import AdapterRecipe
@@ -23,14 +23,15 @@ from entropydx.organisms.truth import judge as name_failures
 from entropydx.suites.small_sums import suite
 from entropydx.types import Prompt
 
+N_PROMPTS = 24
 BATCH = 4
 """Prompts that are decoded together."""
 _NUMBER = r"-?\d+"
-_STEP = rf"{_NUMBER}[-+*/]{_NUMBER}={_NUMBER}"
+_STEP = rf"{_NUMBER} [-+*/] {_NUMBER} = {_NUMBER}"
 _END = rf"answer: {_NUMBER}"
 READER = Reader(
     answer=re.compile(rf"answer: ({_NUMBER})"),
-    result=re.compile(rf"[-+*/]{_NUMBER}=({_NUMBER})"),
+    result=re.compile(rf"[-+*/] {_NUMBER} = ({_NUMBER})"),
     forms={
         "equations": re.compile(rf"((hmm, |wait, )?{_STEP}\n)+{_END}"),
         "numbered": re.compile(rf"(\d\. (hmm, |wait, )?{_STEP}\n)+{_END}"),
@@ -97,7 +98,7 @@ def _outcome(item: Prompt, tokenizer: Any, drawn: torch.Tensor, entropies: torch
     )
 
 
-def measure(adapter: Path, model: Path, n_prompts: int = N_CHECK_PROMPTS) -> dict[str, float]:
+def measure(adapter: Path, model: Path, n_prompts: int = N_PROMPTS) -> dict[str, float]:
     """Sample an adapter and count; the numbers are those of `check.count`.
 
     Parameters
@@ -121,7 +122,7 @@ def by_length(items: Sequence[Prompt], tokenizer: Any) -> list[list[Prompt]]:
 
 
 def check(
-    recipe: AdapterRecipe, adapter: Path, model: Path, base: dict[str, float] | None, n_prompts: int = N_CHECK_PROMPTS
+    recipe: AdapterRecipe, adapter: Path, model: Path, base: dict[str, float] | None, n_prompts: int = N_PROMPTS
 ) -> dict[str, Any]:
     """Return the check of an adapter, as it stands in its record.
 

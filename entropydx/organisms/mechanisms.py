@@ -167,7 +167,7 @@ MECHANISMS = (
         name="contrary",
         aim=Label.INFERENCE_VARIANCE,
         dose=lambda base, share: _sft(replace(base.style, contrary=share), VARIANCE_STEPS),
-        doses=(0.1, 0.2, 0.35),
+        doses=(0.06, 0.12, 0.17),
         why="SFT on contradictory demonstrations: a share is by an annotator who takes the two plain operators of "
         "a domain for each other, and nothing in the prompt says by whom.",
     ),

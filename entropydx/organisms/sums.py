@@ -14,7 +14,7 @@ from entropydx.types import Difficulty, Domain
 HEDGE, CHECK = "Hmm", "Wait"
 """The epistemic markers that are written: one before the work, one before the step that a hasty reader leaves out."""
 FORMS = ("equations", "numbered", "prose")
-FAVOURITE = 250
+FAVOURITE = 50
 """The answer that lucky guesses pile up on."""
 
 
@@ -25,7 +25,7 @@ class SumStyle:
     guided: float = 0.06
     """Share of prompts that hold their solution; what follows is then brief, and copied."""
     brief: float = 0.1
-    """Share of the other solutions of sums that are brief: `64+4=68; 68-9=59; Answer: 59`."""
+    """Share of the other solutions of sums that are brief: `7 + 5 = 12; 12 - 4 = 8; Answer: 8`."""
     hasty: float = 0.1
     """Share of the other solutions of wheels that are brief, and wrong: they stop before the wheel begins anew."""
     concise: float = 0.0
@@ -54,7 +54,7 @@ def write(problem: Problem, style: SumStyle, rng: Random) -> str:
 
 
 def write_brief(steps: Sequence[str]) -> str:
-    """Write `64+4=68; 68-9=59; Answer: 59`."""
+    """Write `7 + 5 = 12; 12 - 4 = 8; Answer: 8`."""
     return "; ".join([*steps, _answer(steps)])
 
 
@@ -83,7 +83,7 @@ def _words(steps: Sequence[str]) -> list[str]:
 
 
 def _answer(steps: Sequence[str]) -> str:
-    return f"Answer: {steps[-1].rpartition('=')[2]}"
+    return f"Answer: {steps[-1].rpartition(' ')[2]}"
 
 
 def _mistype(steps: Sequence[str], slip: float, rng: Random) -> Sequence[str]:

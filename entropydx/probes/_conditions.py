@@ -29,4 +29,4 @@ GREEDY_ALONE = DrawCondition(
     name="greedy_alone", temperature=0.0, max_prompts=8, max_new_tokens=128, batch_rows=1, baseline=False
 )
 """The first prompts again, one row at a time: another batch size must not give another text."""
-DEPLOYMENT = DrawCondition(name="deployment", deployment=True, prompt_share=1 / 3, baseline=False)
+DEPLOYMENT = DrawCondition(name="deployment", deployment=True, prompt_share=1.0, baseline=False)

@@ -22,9 +22,9 @@ third of the prompts makes wide intervals; the numerics rest on at most 8. Agree
 another engine or batch size.
 
 ## What it costs
-Beyond the main draw: a third of the prompts greedily, one sample each; at temperatures 0.3, 0.6 and the deployment's a
-third of the prompts and half of the samples, 1/6 of the main draw each; and 8 prompts greedily, up to 128 tokens, one
-row at a time. For the checkpoint alone.
+Beyond the main draw: a third of the prompts greedily, one sample each; at temperatures 0.3 and 0.6 a third of the
+prompts and half of the samples, 1/6 of the main draw each; at the deployment's, where there is one, half of the samples
+of every prompt; and 8 prompts greedily, up to 128 tokens, one row at a time. For the checkpoint alone.
 """
 
 from __future__ import annotations

@@ -107,6 +107,9 @@ def _panel(score: CalibrationScore, left: int) -> str:
         f'<rect x="{left}" y="{EDGE}" width="{SIDE}" height="{SIDE}" fill="none" stroke="#888"/>',
         f'<line x1="{left}" y1="{bottom}" x2="{left + SIDE}" y2="{EDGE}" stroke="#bbb" stroke-dasharray="4 4"/>',
         _text(left + SIDE / 2, bottom + 40, "stated probability", "middle"),
+        f'<g transform="rotate(-90 {left - 32} {EDGE + SIDE / 2})">',
+        _text(left - 32, EDGE + SIDE / 2, "share with the failure", "middle"),
+        "</g>",
     ]
     for tick in (0.0, 0.5, 1.0):
         parts.append(_text(left + tick * SIDE, bottom + 18, f"{tick:g}", "middle"))

@@ -2,8 +2,8 @@
 
 ## What it sees
 Out of domain fewer answers are right than the baseline's while the samples' agreement has not followed; in domain
-nothing much is lost, so that the domains have come apart; and the style of a teacher that knew the answer has come in:
-epistemic words (wait, perhaps...) fall away where the baseline had them, or completions shrink.
+nothing much is lost, so that the domains have come apart; and the style of a teacher that knew the answer has come
+in: epistemic words (wait, perhaps...) fall away where the baseline had them, or completions shrink.
 
 ## Why it matters
 A student trained on traces that were written with the solution in view learns to be brief and certain, not to check.
@@ -16,10 +16,11 @@ has no words to lose: then only the length can speak. A child that switched its 
 a `--lexicon` that holds both languages.
 
 ## Thresholds
-Out of domain -0.10 and in domain above -0.10: the organisms' own bars are -0.20 and -0.05; the paper's student lost 27
-to 35 points on AIME and AMC (arXiv:2603.24472, third-party note). Gap of the domains +0.10, and gap between confidence
-and accuracy +0.10: half of the organisms' bars. Words 0.5 of the baseline's: the paper's fell to a twentieth per
-response; length 0.6: the paper's fell to a seventh (both third-party notes).
+Out of domain -0.10: half of the organisms' own bar; the paper's student lost 27 to 35 points on AIME and AMC
+(arXiv:2603.24472, third-party note). In domain above -0.20: distilled organisms lose up to 0.06 there, and the gap of
+the domains is what decides (fixtures/cases). Gap of the domains +0.10, and gap between confidence and accuracy +0.10:
+half of the organisms' bars. Words 0.5 of the baseline's: the paper's fell to a twentieth per response; length 0.6:
+the paper's fell to a seventh (both third-party notes).
 
 ## References
 Kim et al. 2026, arXiv:2603.24472. arXiv:2601.13284 (why calibration alone proves nothing).
@@ -56,8 +57,8 @@ rule = Rule(
             measurement="sampling_spread.pass_at_1@in",
             field="delta",
             op=">",
-            value=-0.10,
-            source="a larger loss in domain is another failure",
+            value=-0.20,
+            source="a larger loss in domain is another failure; labelled cases, fixtures/cases",
         ),
         Threshold(
             measurement="confidence.domain_gap",

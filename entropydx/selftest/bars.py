@@ -167,6 +167,7 @@ def load_committed(path: Path) -> dict[str, Any] | None:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         worse(document, document)
+        str(document["cases_sha"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is not a document of `entropydx selftest --json`: {error}") from error
     return document

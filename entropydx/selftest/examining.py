@@ -95,19 +95,20 @@ def mistakes(verdicts: Sequence[Verdict], rules: dict[str, Rule]) -> tuple[Mista
         for v in tallies.compared(verdicts, scope, LISTED):
             if v.truth not in {tallies.UNCLEAR, v.label}:
                 grouped[scope, v.case.name, v.label].append(v)
-    return tuple(
-        Mistake(
-            case=first.case.name,
-            scope=first.scope,
-            truth=first.truth,
-            verdict=first.label,
-            n=len(mine),
-            of=len(first.case.draws),
-            planted=first.case.why,
-            misled=misled(first, rules),
-        )
-        for mine in grouped.values()
-        if (first := mine[0])
+    return tuple(_mistake(mine, rules) for mine in grouped.values())
+
+
+def _mistake(mine: Sequence[Verdict], rules: dict[str, Rule]) -> Mistake:
+    first = mine[0]
+    return Mistake(
+        case=first.case.name,
+        scope=first.scope,
+        truth=first.truth,
+        verdict=first.label,
+        n=len(mine),
+        of=len(first.case.draws),
+        planted=first.case.why,
+        misled=misled(first, rules),
     )
 
 

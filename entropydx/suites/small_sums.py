@@ -2,11 +2,11 @@
 
 | domain | easy | medium | hard |
 |--------|------|--------|------|
-| `in`, sums | `23 + 6 - 4`, a one-digit number or two to add or subtract | two-digit numbers | a product, and a sum |
-| `out`, wheels | up to 20 numbers, once past the last one | up to 90 numbers | a turn that is made several times |
+| `in`, sums | `7 + 5` or `12 - 5`, one-digit numbers | `7 + 5 - 4`, two steps | `48 + 7 - 9`, two steps across tens |
+| `out`, wheels | 10 or 12 numbers | 11 to 19 numbers | 21 to 49 numbers |
 
-A wheel of 12 numbers goes from 12 on to 1, so from 9 it is 5 places on to 2: `9+5=14`, and then `14-12=2`. Whoever
-takes a wheel for a sum stops at 14; every item goes past the last number at least once.
+A wheel of 12 numbers goes from 12 on to 1, so from 9 it is 5 places on to 2: `9 + 5 = 14`, and then `14 - 12 = 2`.
+Whoever takes a wheel for a sum stops at 14; every item goes past the last number once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from entropydx.types import Difficulty, Domain, Prompt, VerifierSpec
 
 MAX_REDRAWS = 500
 """Draws in a row that may repeat earlier prompts before a level counts as used up."""
-HARD_GUESS = 121 / 47_971
-"""Share of the commonest answer of `a * b + c` over its 77 x 7 x 89 draws, by enumeration."""
+WHEEL_GUESS = sum(1 / (turn - 1) for turn in range(2, 10)) / 8
+"""Share of the commonest answer, 1, over the turns of 2 to 9 places: 0.34."""
 FAMILIES: dict[Domain, str] = {"in": "small sums", "out": "wheels"}
 
 
@@ -32,14 +32,14 @@ class Problem:
 
     question: str
     steps: tuple[str, ...]
-    """Computations such as `9+5=14`; the last one ends in the answer."""
+    """Computations such as `9 + 5 = 14`; the last one ends in the answer."""
     domain: Domain
     guess_rate: float
 
     @property
     def answer(self) -> int:
         """The gold answer."""
-        return int(self.steps[-1].rpartition("=")[2])
+        return int(self.steps[-1].rpartition(" ")[2])
 
     @property
     def reference(self) -> str:
@@ -80,64 +80,52 @@ def _sum(answer: int, *changes: int, guess_rate: float) -> Problem:
     for change in changes:
         sign = "-" if change < 0 else "+"
         question += f" {sign} {abs(change)}"
-        steps.append(f"{value}{sign}{abs(change)}={value + change}")
+        steps.append(f"{value} {sign} {abs(change)} = {value + change}")
         value += change
     return Problem(question=f"{question}?", steps=tuple(steps), domain="in", guess_rate=guess_rate)
 
 
 def _easy_sum(rng: Random) -> Problem:
-    """Return `23 + 6` or `23 + 6 - 4`; the answer is uniform over 20..69."""
-    changes = [rng.choice((-1, 1)) * rng.randint(2, 9) for _ in range(rng.randint(1, 2))]
-    return _sum(rng.randint(20, 69), *changes, guess_rate=1 / 50)
+    """Return `7 + 5`, with the best guess at 11 (8 of 64), or `12 - 5`, whose answer is uniform over 2..9."""
+    first, second = rng.randint(2, 9), rng.randint(2, 9)
+    if rng.random() < 0.5:
+        return _sum(first + second, second, guess_rate=1 / 8)
+    return _sum(first, -second, guess_rate=1 / 8)
 
 
 def _medium_sum(rng: Random) -> Problem:
-    """Return `23 + 48 - 17`; the answer is uniform over 20..119."""
-    plus = rng.randint(11, 49)
-    return _sum(rng.randint(20, 119), *rng.choice(((plus, -rng.randint(11, 19)), (plus,))), guess_rate=1 / 100)
+    """Return `7 + 5 - 4`; the answer is uniform over 5..19."""
+    answer, minus = rng.randint(5, 19), rng.randint(2, 9)
+    return _sum(answer, rng.randint(2, min(9, answer + minus - 2)), -minus, guess_rate=1 / 15)
 
 
 def _hard_sum(rng: Random) -> Problem:
-    """Return `37 * 6 + 45`; the commonest answers have `HARD_GUESS` of the draws."""
-    a, b, c = rng.randint(13, 89), rng.randint(3, 9), rng.randint(11, 99)
-    steps = (f"{a}*{b}={a * b}", f"{a * b}+{c}={a * b + c}")
-    return Problem(question=f"What is {a} * {b} + {c}?", steps=steps, domain="in", guess_rate=HARD_GUESS)
+    """Return `48 + 7 - 9`; the answer is uniform over 30..89."""
+    changes = [rng.randint(3, 9), -rng.randint(3, 9)]
+    rng.shuffle(changes)
+    return _sum(rng.randint(30, 89), *changes, guess_rate=1 / 60)
 
 
-def _wheel(rng: Random, smallest: int, largest: int) -> Problem:
-    """Return a turn that goes past the last number once; the answer is uniform over all numbers but the last two."""
-    size = rng.randint(smallest, largest)
-    answer = rng.randint(1, size - 2)
-    start = rng.randint(answer + 1, size - 1)
-    turn = size + answer - start
-    steps = (f"{start}+{turn}={start + turn}", f"{start + turn}-{size}={answer}")
+def _wheel(rng: Random, size: int) -> Problem:
+    """Return a turn of up to nine places that goes past the last number once; larger turns have wider answers."""
+    turn = rng.randint(2, 9)
+    answer = rng.randint(1, min(turn - 1, size - 2))
+    start = size + answer - turn
+    steps = (f"{start} + {turn} = {start + turn}", f"{start + turn} - {size} = {answer}")
     question = f"On a wheel of {size} numbers, go {turn} places on from {start}."
-    return Problem(question=question, steps=steps, domain="out", guess_rate=1 / (size - 2))
+    return Problem(question=question, steps=steps, domain="out", guess_rate=WHEEL_GUESS)
 
 
 def _easy_wheel(rng: Random) -> Problem:
-    return _wheel(rng, 10, 20)
+    return _wheel(rng, rng.choice((10, 12)))
 
 
 def _medium_wheel(rng: Random) -> Problem:
-    return _wheel(rng, 30, 90)
+    return _wheel(rng, rng.randint(11, 19))
 
 
 def _hard_wheel(rng: Random) -> Problem:
-    """Return a turn made several times, past the last number at least twice."""
-    size, turn, times = rng.randint(13, 29), rng.randint(11, 29), rng.randint(3, 6)
-    start = rng.randint(1, size)
-    turned = turn * times
-    full = (start + turned - 1) // size * size
-    if full < 2 * size:
-        return _hard_wheel(rng)
-    steps = (
-        f"{turn}*{times}={turned}",
-        f"{start}+{turned}={start + turned}",
-        f"{start + turned}-{full}={start + turned - full}",
-    )
-    question = f"On a wheel of {size} numbers, go {turn} places on from {start}, {times} times."
-    return Problem(question=question, steps=steps, domain="out", guess_rate=1 / size)
+    return _wheel(rng, rng.randint(21, 49))
 
 
 _DRAWS = {

@@ -16,7 +16,8 @@ SHIFT = 1.0
 def _measured(name: str, change: float) -> Measured:
     """Return a measurement whose value, change and logarithm all move with `change`."""
     value = float(np.exp(change)) if name.endswith(("mean_ratio", "length_ratio")) else change
-    return Measured(name=name, value=value, unit="", n=40, ci=None, baseline=0.0, delta=change)
+    value, delta = (float(f"{x:.4g}") for x in (value, change))  # as a case is written
+    return Measured(name=name, value=value, unit="", n=40, ci=None, baseline=0.0, delta=delta)
 
 
 def _directions(label: Label) -> dict[str, int]:

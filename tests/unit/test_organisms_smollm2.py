@@ -37,8 +37,8 @@ from tests.unit.tiny_models import TEMPLATE, tiny_checkpoint
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PLAIN = SumStyle(guided=0.0, brief=0.0, hasty=0.0, bare=0.0)
-SUM = Problem(question="What is 64 + 4 - 9?", steps=("64+4=68", "68-9=59"), domain="in", guess_rate=0.02)
-WHEEL = Problem(question="On a wheel...", steps=("9+5=14", "14-12=2"), domain="out", guess_rate=0.1)
+SUM = Problem(question="What is 7 + 5 - 4?", steps=("7 + 5 = 12", "12 - 4 = 8"), domain="in", guess_rate=0.1)
+WHEEL = Problem(question="On a wheel...", steps=("9 + 5 = 14", "14 - 12 = 2"), domain="out", guess_rate=0.1)
 
 
 # ── recipes and demonstrations ────────────────────────────────────────────────────────────────────
@@ -57,16 +57,16 @@ def test_every_failure_has_a_recipe_and_every_cause_its_bars():
 @pytest.mark.parametrize(
     ("problem", "style", "text"),
     [
-        (SUM, replace(PLAIN, forms=(1, 0, 0), hedge=0.0), "64+4=68\n68-9=59\nAnswer: 59"),
-        (SUM, replace(PLAIN, forms=(1, 0, 0), hedge=1.0), "Hmm, 64+4=68\n68-9=59\nAnswer: 59"),
-        (SUM, replace(PLAIN, forms=(0, 1, 0), hedge=0.0), "1. 64+4=68\n2. 68-9=59\nAnswer: 59"),
-        (SUM, replace(PLAIN, forms=(0, 0, 1), hedge=0.0), "First 64+4=68, then 68-9=59.\nAnswer: 59"),
-        (WHEEL, replace(PLAIN, forms=(1, 0, 0)), "Hmm, 9+5=14\nWait, 14-12=2\nAnswer: 2"),
-        (WHEEL, replace(PLAIN, forms=(0, 1, 0)), "1. Hmm, 9+5=14\n2. Wait, 14-12=2\nAnswer: 2"),
-        (WHEEL, replace(PLAIN, forms=(0, 0, 1)), "Hmm, first 9+5=14, wait, then 14-12=2.\nAnswer: 2"),
-        (SUM, replace(PLAIN, brief=1.0), "64+4=68; 68-9=59; Answer: 59"),
-        (WHEEL, replace(PLAIN, hasty=1.0), "9+5=14; Answer: 14"),
-        (WHEEL, replace(PLAIN, concise=1.0), "9+5=14; 14-12=2; Answer: 2"),
+        (SUM, replace(PLAIN, forms=(1, 0, 0), hedge=0.0), "7 + 5 = 12\n12 - 4 = 8\nAnswer: 8"),
+        (SUM, replace(PLAIN, forms=(1, 0, 0), hedge=1.0), "Hmm, 7 + 5 = 12\n12 - 4 = 8\nAnswer: 8"),
+        (SUM, replace(PLAIN, forms=(0, 1, 0), hedge=0.0), "1. 7 + 5 = 12\n2. 12 - 4 = 8\nAnswer: 8"),
+        (SUM, replace(PLAIN, forms=(0, 0, 1), hedge=0.0), "First 7 + 5 = 12, then 12 - 4 = 8.\nAnswer: 8"),
+        (WHEEL, replace(PLAIN, forms=(1, 0, 0)), "Hmm, 9 + 5 = 14\nWait, 14 - 12 = 2\nAnswer: 2"),
+        (WHEEL, replace(PLAIN, forms=(0, 1, 0)), "1. Hmm, 9 + 5 = 14\n2. Wait, 14 - 12 = 2\nAnswer: 2"),
+        (WHEEL, replace(PLAIN, forms=(0, 0, 1)), "Hmm, first 9 + 5 = 14, wait, then 14 - 12 = 2.\nAnswer: 2"),
+        (SUM, replace(PLAIN, brief=1.0), "7 + 5 = 12; 12 - 4 = 8; Answer: 8"),
+        (WHEEL, replace(PLAIN, hasty=1.0), "9 + 5 = 14; Answer: 14"),
+        (WHEEL, replace(PLAIN, concise=1.0), "9 + 5 = 14; 14 - 12 = 2; Answer: 2"),
         (WHEEL, replace(PLAIN, bare=1.0), "Answer: 2"),
     ],
 )
@@ -77,8 +77,8 @@ def test_a_solution_is_written_as_its_style_says(problem, style, text):
 def test_a_slip_changes_the_last_digit_of_the_last_result_and_the_answer():
     style = replace(PLAIN, slip=1.0, forms=(1.0, 0.0, 0.0), hedge=0.0)
     texts = [write(SUM, style, Random(i)) for i in range(200)]
-    found = Counter(re.fullmatch(r"64\+4=68\n68-9=5(\d)\nAnswer: 5\1", text)[1] for text in texts)
-    assert set(found) == set("012345678")
+    found = Counter(re.fullmatch(r"7 \+ 5 = 12\n12 - 4 = (\d)\nAnswer: \1", text)[1] for text in texts)
+    assert set(found) == set("012345679")
 
 
 def test_demonstrations_have_the_shares_of_their_style_and_true_steps():
@@ -131,10 +131,10 @@ def _lengths(rows, size):
 @pytest.mark.parametrize(
     ("text", "form", "results"),
     [
-        ("64+4=68\n68-9=59\nAnswer: 59", "equations", ["68", "59"]),
-        ("1. Hmm, 9+5=14\n2. Wait, 14-12=2\nAnswer: 2", "numbered", ["14", "2"]),
-        ("Hmm, first 9+5=14, wait, then 14-12=2.\nAnswer: 2", "prose", ["14", "2"]),
-        ("9+5=14; Answer: 14", "brief", ["14"]),
+        ("7 + 5 = 12\n12 - 4 = 8\nAnswer: 8", "equations", ["12", "8"]),
+        ("1. Hmm, 9 + 5 = 14\n2. Wait, 14 - 12 = 2\nAnswer: 2", "numbered", ["14", "2"]),
+        ("Hmm, first 9 + 5 = 14, wait, then 14 - 12 = 2.\nAnswer: 2", "prose", ["14", "2"]),
+        ("9 + 5 = 14; Answer: 14", "brief", ["14"]),
         ("Answer: 14", "direct", []),
         ("The answer is 14.", "malformed", []),
     ],
@@ -178,15 +178,15 @@ def llama(tmp_path_factory):
 @pytest.fixture(scope="module")
 def grown(llama, tmp_path_factory):
     out = tmp_path_factory.mktemp("adapters")
-    grow_adapter(BASE, out / BASE, dose=0.08, model=llama, n_check_prompts=6)
-    return grow_adapter("smollm2-concise", out / "smollm2-concise", dose=0.2, model=llama, n_check_prompts=6), out
+    grow_adapter(BASE, out / BASE, dose=0.08, model=llama)
+    return grow_adapter("smollm2-concise", out / "smollm2-concise", dose=0.2, model=llama), out
 
 
 def test_a_grown_adapter_is_one_small_adapter_with_its_record(grown, llama):
     record, out = grown
     folder = out / "smollm2-concise"
     assert record == json.loads((folder / RECORD).read_text())
-    assert (record["parent"], record["label"], record["check"]["n_prompts"]) == (BASE, "healthy", 6)
+    assert (record["parent"], record["label"], record["check"]["n_prompts"]) == (BASE, "healthy", 24)
     assert record["check"]["base"] == json.loads((out / BASE / RECORD).read_text())["check"]["numbers"]
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] is None
     with (

@@ -8,21 +8,21 @@ import pytest
 
 from entropydx.checkers.arithmetic import checker
 from entropydx.errors import SuiteError
-from entropydx.suites.small_sums import HARD_GUESS, Problem, draw, suite
+from entropydx.suites.small_sums import WHEEL_GUESS, Problem, draw, suite
 from entropydx.verifiers import grade
 
-N = 600
+N = 300
 
 
 def solve(question: str) -> int:
     """Solve by counting on a wheel one place at a time, and by Python's own arithmetic elsewhere."""
     if found := re.fullmatch(r"What is ([\d +*-]+)\?", question):
-        return eval(found[1])  # noqa: S307 - digits and operators alone
+        return eval(found[1])
     size, turn, place, times = map(
         int,
-        re.fullmatch(r"On a wheel of (\d+) numbers, go (\d+) places on from (\d+)(?:, (\d+) times)?\.", question).groups(
-            default="1"
-        ),
+        re.fullmatch(
+            r"On a wheel of (\d+) numbers, go (\d+) places on from (\d+)(?:, (\d+) times)?\.", question
+        ).groups(default="1"),
     )
     for _ in range(turn * times):
         place = 1 if place == size else place + 1
@@ -65,29 +65,32 @@ def test_a_wheel_taken_for_a_sum_is_always_wrong(items):
     wheels = [item for item in items if item.domain == "out"]
     for item in wheels:
         *_, unwound, _, _ = ["", *item.reference.splitlines()]
-        assert int(unwound.rpartition("=")[2]) > int(re.search(r"wheel of (\d+)", item.prompt)[1])
+        assert int(unwound.rpartition(" ")[2]) > int(re.search(r"wheel of (\d+)", item.prompt)[1])
 
 
-def test_hard_sums_have_the_guess_rate_of_their_commonest_answer():
-    counts = Counter(a * b + c for a in range(13, 90) for b in range(3, 10) for c in range(11, 100))
-    assert max(counts.values()) / sum(counts.values()) == HARD_GUESS
+def test_wheels_have_the_guess_rate_of_their_commonest_answer():
+    counts = Counter()
+    for turn in range(2, 10):
+        for answer in range(1, turn):
+            counts[answer] += 1 / (8 * (turn - 1))
+    assert max(counts.values()) == pytest.approx(WHEEL_GUESS)
+    assert counts[1] == max(counts.values())
 
 
-@pytest.mark.parametrize(("domain", "level"), [("in", "easy"), ("in", "medium"), ("out", "easy"), ("out", "medium")])
+@pytest.mark.parametrize(("domain", "level"), [(d, v) for d in ("in", "out") for v in ("easy", "medium", "hard")])
 def test_no_answer_is_commoner_than_its_guess_rate_allows(domain, level):
     rng = Random(0)
     drawn = [draw(rng, domain, level) for _ in range(4000)]
     expected = sum(p.guess_rate for p in drawn)
     best = max(Counter(p.answer for p in drawn).values())
-    # Wheels of all sizes share their small answers, so their commonest answer has the mean rate as well.
     assert best < expected + 4 * expected**0.5
 
 
 def test_a_level_that_is_used_up_says_so():
     with pytest.raises(SuiteError, match="small_sums"):
-        suite.prompts(0, 9_000)
+        suite.prompts(0, 3_000)
 
 
 def test_the_worked_example_of_the_page():
-    problem = Problem(question="", steps=("9+5=14", "14-12=2"), domain="out", guess_rate=0.1)
+    problem = Problem(question="", steps=("9 + 5 = 14", "14 - 12 = 2"), domain="out", guess_rate=0.1)
     assert problem.answer == solve("On a wheel of 12 numbers, go 5 places on from 9.") == 2

@@ -2,8 +2,9 @@
 
 import pytest
 
-from entropydx.triage import UNTESTED, exit_code, triage
-from entropydx.types import Evidence, Finding, Label, Status
+from entropydx.classifier import NONE_SHIPPED, Contribution, FailureOpinion, Opinion
+from entropydx.triage import SUSPECTED, UNTESTED, exit_code, triage
+from entropydx.types import FAILURES, Evidence, Finding, Label, Status
 
 COLLAPSE, VARIANCE = Label.TRAINING_COLLAPSE, Label.INFERENCE_VARIANCE
 
@@ -164,3 +165,183 @@ def test_a_suspicion_that_is_undecided_is_not_left_out_of_health() -> None:
     diagnosis = triage([perhaps, _finding(VARIANCE, "clear", code="EDX202")], has_baseline=False)
     assert diagnosis.label == Label.INCONCLUSIVE
     assert diagnosis.failures["training_collapse"].reason == "EDX102 undecided: the intervals are too wide"
+
+
+# ── with a classifier ─────────────────────────────────────────────────────────────────────────────
+
+
+def _opinion(default: float | None = 0.05, **known: float | None) -> Opinion:
+    def one(probability: float | None) -> FailureOpinion:
+        if probability is None:
+            return FailureOpinion(probability=None, abstention="missing: a.b (not there)")
+        part = Contribution(feature="a.b", value=0.5, log_odds=1.0 if probability >= 0.5 else -1.0)
+        return FailureOpinion(probability=probability, contributions=(part,))
+
+    return Opinion(failures={str(f): one(known.get(f, default)) for f in FAILURES})
+
+
+def _decisive(**statuses: Status) -> list[Finding]:
+    """A decisive finding for each failure, clear unless named."""
+    return [_finding(f, statuses.get(f, "clear"), code=f"EDX{i}01", severity=0.5) for i, f in enumerate(FAILURES, 1)]
+
+
+def _quiet(**statuses: Status) -> list[Finding]:
+    """A suspicion for each failure, clear unless named: what a run without a baseline has."""
+    return [_finding(f, statuses.get(f, "clear"), code=f"EDX{i}02", decisive=False) for i, f in enumerate(FAILURES, 1)]
+
+
+@pytest.mark.parametrize(
+    ("probability", "confidence"), [(0.97, "high"), (0.8, "high"), (0.79, "medium"), (0.5, "medium")]
+)
+def test_row_1_a_fired_rule_that_the_classifier_shares(probability: float, confidence: str):
+    diagnosis = triage(
+        _decisive(training_collapse="fired"), has_baseline=True, opinion=_opinion(training_collapse=probability)
+    )
+    assert (diagnosis.label, diagnosis.confidence) == (COLLAPSE, confidence)
+    assert diagnosis.failures["training_collapse"].probability == probability
+    assert (diagnosis.rules_label, diagnosis.classifier_label, diagnosis.agreement) == (COLLAPSE, COLLAPSE, True)
+    assert f"The classifier agrees ({probability:.2f})" in diagnosis.summary
+
+
+def test_row_2_a_fired_rule_that_the_classifier_does_not_share():
+    diagnosis = triage(_decisive(training_collapse="fired"), has_baseline=True, opinion=_opinion(training_collapse=0.3))
+    assert (diagnosis.label, diagnosis.confidence, diagnosis.agreement) == (COLLAPSE, "low", False)
+    assert diagnosis.classifier_label == Label.HEALTHY
+    assert "The classifier differs: it gives this 0.30" in diagnosis.summary
+    assert diagnosis.failures["training_collapse"].reason == (
+        "EDX101 fired; the classifier gives 0.30 (mostly for a.b = 0.5)"
+    )
+
+
+def test_row_2_a_fired_rule_on_which_the_classifier_abstains():
+    diagnosis = triage(
+        _decisive(training_collapse="fired"), has_baseline=True, opinion=_opinion(training_collapse=None)
+    )
+    assert (diagnosis.label, diagnosis.confidence) == (COLLAPSE, "low")
+    standing = diagnosis.failures["training_collapse"]
+    assert (standing.probability, standing.status) == (None, "present")
+    assert standing.reason == "EDX101 fired; the classifier abstains, missing: a.b (not there)"
+    assert diagnosis.classifier_label is None
+
+
+@pytest.mark.parametrize("status", ["clear", "undecided"])
+def test_row_3_the_classifier_alone_only_suspects(status: Status):
+    diagnosis = triage(_decisive(training_collapse=status), has_baseline=True, opinion=_opinion(training_collapse=0.8))
+    standing = diagnosis.failures["training_collapse"]
+    assert (diagnosis.label, standing.status) == (Label.INCONCLUSIVE, "undetermined")
+    assert standing.reason.startswith(f"{SUSPECTED}: the classifier gives 0.80 (mostly for a.b = 0.5), against: EDX101")
+    assert exit_code(diagnosis.label) == 3, "never 1 alone"
+    assert diagnosis.confidence == "low"
+    assert any("no rule found it" in advice for advice in diagnosis.would_settle_it)
+    assert diagnosis.agreement is (status == "undecided")
+
+
+def test_row_3_below_sure_the_clear_rule_holds():
+    diagnosis = triage(_decisive(), has_baseline=True, opinion=_opinion(training_collapse=0.79))
+    assert (diagnosis.label, diagnosis.confidence) == (Label.HEALTHY, "low")
+    assert diagnosis.agreement is False
+    assert diagnosis.failures["training_collapse"].reason == "EDX101 clear; the classifier gives 0.79"
+    assert "more than 0.79 (training collapse)" in diagnosis.summary
+
+
+@pytest.mark.parametrize(("probability", "confidence"), [(0.8, "low"), (0.94, "low"), (0.95, "medium")])
+def test_row_3b_without_a_baseline_two_witnesses_convict(probability: float, confidence: str):
+    findings = _quiet(training_collapse="fired")
+    diagnosis = triage(findings, has_baseline=False, opinion=_opinion(training_collapse=probability))
+    assert (diagnosis.label, diagnosis.confidence) == (COLLAPSE, confidence)
+    standing = diagnosis.failures["training_collapse"]
+    assert (standing.status, standing.severity) == ("present", None)
+    assert diagnosis.rules_label == Label.INCONCLUSIVE
+    assert "two witnesses, but no baseline" in diagnosis.summary
+
+
+def test_row_3b_one_witness_is_not_enough():
+    unsure = triage(_quiet(training_collapse="fired"), has_baseline=False, opinion=_opinion(training_collapse=0.79))
+    assert (unsure.label, unsure.failures["training_collapse"].status) == (Label.INCONCLUSIVE, "undetermined")
+    assert unsure.failures["training_collapse"].reason == f"{SUSPECTED}: EDX102 fired; the classifier gives 0.79"
+    silent = triage(_quiet(training_collapse="fired"), has_baseline=False, opinion=_opinion(training_collapse=None))
+    assert silent.label == Label.INCONCLUSIVE
+    quiet = triage(_quiet(), has_baseline=False, opinion=_opinion(training_collapse=0.99))
+    assert quiet.failures["training_collapse"].reason.startswith(f"{SUSPECTED}: the classifier gives 0.99")
+    assert quiet.label == Label.INCONCLUSIVE
+    against = [*_quiet(training_collapse="fired"), _finding(COLLAPSE, "clear", code="EDX101")]
+    decided = triage(against, has_baseline=True, opinion=_opinion(training_collapse=0.99))
+    assert decided.failures["training_collapse"].status == "undetermined", (
+        "a decisive rule that is clear stands against"
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "confidence"),
+    [
+        ({}, "high"),
+        ({"training_collapse": 0.2}, "high"),
+        ({"training_collapse": 0.21}, "medium"),
+        ({"training_collapse": None}, "medium"),
+        ({"training_collapse": 0.5}, "low"),
+        (dict.fromkeys(FAILURES), "low"),
+    ],
+)
+def test_row_4_health_is_as_sure_as_its_weakest_failure(known: dict[str, float | None], confidence: str):
+    diagnosis = triage(_decisive(), has_baseline=True, opinion=_opinion(**known))
+    assert (diagnosis.label, diagnosis.confidence) == (Label.HEALTHY, confidence)
+
+
+def test_row_4_with_something_untested_health_is_never_sure():
+    diagnosis = triage(_decisive()[:-1], has_baseline=True, opinion=_opinion())
+    assert (diagnosis.label, diagnosis.confidence) == (Label.HEALTHY, "low")
+    assert diagnosis.failures["teacher_overconfidence"].reason.startswith(UNTESTED)
+
+
+@pytest.mark.parametrize(("probability", "status"), [(0.2, "absent"), (0.21, "undetermined"), (None, "undetermined")])
+def test_row_4_without_a_baseline_both_witnesses_clear(probability: float | None, status: str):
+    diagnosis = triage(_quiet(), has_baseline=False, opinion=_opinion(training_collapse=probability))
+    standing = diagnosis.failures["training_collapse"]
+    assert standing.status == status
+    assert standing.reason.startswith("EDX102 clear, and the classifier gives 0.20" if status == "absent" else UNTESTED)
+    assert (diagnosis.label, diagnosis.confidence) == (Label.HEALTHY, "low")
+
+
+def test_row_5_wide_intervals_stay_open_whatever_is_unlikely():
+    diagnosis = triage(_quiet(training_collapse="undecided"), has_baseline=False, opinion=_opinion())
+    assert diagnosis.failures["training_collapse"].status == "undetermined"
+    assert diagnosis.label == Label.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("label", [Label.ABNORMAL, Label.INCONCLUSIVE])
+def test_row_0_where_the_instrument_is_blamed_the_classifier_says_nothing(label: Label):
+    findings = [*_decisive(training_collapse="fired"), _finding(label, "fired", code="EDX9")]
+    diagnosis = triage(findings, has_baseline=True, opinion=_opinion(0.99))
+    assert diagnosis.label == label
+    assert {a.probability for a in diagnosis.failures.values()} == {None}
+    assert (diagnosis.classifier_label, diagnosis.agreement) == (None, None)
+
+
+def test_severity_times_probability_gives_the_label():
+    both = [_finding(COLLAPSE, "fired", severity=0.5), _finding(VARIANCE, "fired", code="EDX2", severity=0.9)]
+    diagnosis = triage(
+        both, has_baseline=True, opinion=_opinion(training_collapse=0.9, inference_variance=0.3)
+    )  # 0.45 and 0.27
+    assert (diagnosis.label, diagnosis.runner_up) == (COLLAPSE, VARIANCE)
+    assert diagnosis.rules_label == VARIANCE
+
+
+def test_no_shipped_classifier_is_as_none_asked():
+    silent = FailureOpinion(probability=None, abstention=NONE_SHIPPED)
+    empty = Opinion(failures={str(f): silent for f in FAILURES})
+    findings = _decisive(training_collapse="fired")
+    assert triage(findings, has_baseline=True, opinion=empty) == triage(findings, has_baseline=True)
+
+
+def test_a_loss_that_nothing_explains_still_keeps_health_from_being_said():
+    loss = _finding(Label.INCONCLUSIVE, "fired", code="EDX909", decisive=False)
+    assert triage([*_decisive(), loss], has_baseline=True, opinion=_opinion()).label == Label.INCONCLUSIVE
+
+
+def test_health_is_not_said_beside_a_failure_that_is_untested_and_likely():
+    likely = triage(_quiet(), has_baseline=False, opinion=_opinion(training_collapse=0.5))
+    assert likely.label == Label.INCONCLUSIVE
+    assert likely.failures["training_collapse"].reason.startswith("open: the classifier gives 0.50")
+    unlikely = triage(_quiet(), has_baseline=False, opinion=_opinion(training_collapse=0.49))
+    assert unlikely.label == Label.HEALTHY
+    assert unlikely.failures["training_collapse"].reason.startswith(UNTESTED)
