@@ -1,9 +1,9 @@
-"""EDX302 Different problems get the same answer, and the work is idle or missing.
+"""EDX302 The work is missing or untrue, and reasoning wins little.
 
 ## What it sees
-Without a baseline: answers are reused across problems beyond what the gold answers allow, and either the answer comes
-without any computation where the worked solution has some, or asked for its answer before any reasoning the checkpoint
-is right as often as after it.
+Without a baseline: the answer comes without any computation where the worked solution has some, or most computations
+that are written are false, or answers are reused across problems beyond what the gold answers allow; and asked for
+its answer before any reasoning the checkpoint is right nearly as often as after it.
 
 ## Why it matters
 It is what guessing looks like from outside; but a model that was always so weak looks the same, so this rule only
@@ -13,8 +13,10 @@ ever *suspects*.
 A weak model on hard prompts, which falls back on a favourite answer; a task whose reasoning is unnecessary.
 
 ## Thresholds
-Reuse 0.10 and completions without work 0.25: between the committed organisms, whose bases have none of either. Gain of
-reasoning 0.05: a model that needs its reasoning gains far more on several steps; no published line is known.
+Completions without work 0.25: guessing organisms have 0.72 and more, their bases none; true computations 0.3: those
+that write on without computing have 0.09 to 0.12, all others 0.38 and more; reuse 0.10, between the two; gain of
+reasoning 0.2: guessing 0.00 to 0.13, sound 0.45 and more (labelled cases, fixtures/cases). No published line is
+known.
 
 ## References
 Lanham et al. 2023, arXiv:2307.13702 (early answering). Cheng et al. 2026, arXiv:2605.28388.
@@ -22,27 +24,23 @@ Lanham et al. 2023, arXiv:2307.13702 (early answering). Cheng et al. 2026, arXiv
 
 from entropydx.types import AnyOf, Label, Rule, Threshold
 
-CASES = "labelled organisms, fixtures/organisms"
+CASES = "labelled cases, fixtures/cases"
 
 rule = Rule(
     code="EDX302",
     failure=Label.HARD_SAMPLE_SHORTCUTTING,
     direction="for",
-    title="Different problems get the same answer, and the work is idle or missing",
+    title="The work is missing or untrue, and reasoning wins little",
     scope="without_baseline",
     when=(
-        Threshold(measurement="shortcutting.answer_reuse", op=">", value=0.10, source=CASES),
         AnyOf(
             options=(
                 Threshold(measurement="shortcutting.share_without_work", op=">", value=0.25, source=CASES),
-                Threshold(
-                    measurement="shortcutting.cot_gain",
-                    op="<",
-                    value=0.05,
-                    source="early answering, arXiv:2307.13702 (no published line)",
-                ),
+                Threshold(measurement="shortcutting.step_validity", op="<", value=0.3, source=CASES),
+                Threshold(measurement="shortcutting.answer_reuse", op=">", value=0.10, source=CASES),
             )
         ),
+        Threshold(measurement="shortcutting.cot_gain", op="<", value=0.2, source=CASES),
     ),
     settle="give the checkpoint before the suspected training with --baseline",
 )

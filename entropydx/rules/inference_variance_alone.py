@@ -1,8 +1,8 @@
 """EDX202 It can, but not reliably, judged without a baseline.
 
 ## What it sees
-Most problems have a right majority, voting wins much over a single sample, and where the majority is right a single
-sample often is not.
+A good part of the problems has a right majority, voting wins much over a single sample, and where the majority is
+right a single sample often is not.
 
 ## Why it matters
 As EDX201. Spread is the failure that a single checkpoint shows best, but small or base models have it by nature.
@@ -11,8 +11,9 @@ As EDX201. Spread is the failure that a single checkpoint shows best, but small 
 A weak but sound model; extraction failures; truncation; a suite that sits at the edge of the model's ability.
 
 ## Thresholds
-Majority gain 0.15 (higher than with a baseline, because level and change cannot be told apart); reliability 0.75;
-majority 0.5. Between the committed organisms (fixtures/organisms).
+Majority gain 0.08, reliability 0.8: unreliable organisms of two mechanisms have 0.16 to 0.21 and 0.61 to 0.73, sound
+ones at most 0.10 and at least 0.81 (labelled cases, fixtures/cases). Majority 0.3: below it there is little ability
+to lose.
 
 ## References
 Ghosal et al. 2025, arXiv:2506.04210. Liu et al. 2024, arXiv:2412.13147.
@@ -20,7 +21,7 @@ Ghosal et al. 2025, arXiv:2506.04210. Liu et al. 2024, arXiv:2412.13147.
 
 from entropydx.types import Label, Rule, Severity, Threshold
 
-CASES = "labelled organisms, fixtures/organisms"
+CASES = "labelled cases, fixtures/cases"
 
 rule = Rule(
     code="EDX202",
@@ -30,13 +31,13 @@ rule = Rule(
     scope="without_baseline",
     decisive=True,
     when=(
-        Threshold(measurement="sampling_spread.majority_gain", op=">", value=0.15, source=CASES),
-        Threshold(measurement="sampling_spread.pass_at_1@majority_right", op="<", value=0.75, source=CASES),
+        Threshold(measurement="sampling_spread.majority_gain", op=">", value=0.08, source=CASES),
+        Threshold(measurement="sampling_spread.pass_at_1@majority_right", op="<", value=0.8, source=CASES),
         Threshold(
             measurement="sampling_spread.maj_at_n",
             op=">",
-            value=0.5,
-            source="able: most problems have a right majority",
+            value=0.3,
+            source="able: a good part of the problems has a right majority",
         ),
     ),
     severity=Severity(measurement="sampling_spread.majority_gain", at_zero=0.05, at_one=0.5),

@@ -2,7 +2,7 @@
 
 ## What it sees
 Without a baseline: giving the worked solution hardly changes how often epistemic words appear, and out of domain the
-confidence exceeds the accuracy by more than in domain.
+samples agree more often than they are right.
 
 ## Why it matters
 A reasoning model that can see the answer stops hedging (182.5 to 8.8 words a response in one healthy model,
@@ -10,11 +10,12 @@ arXiv:2603.24472, third-party note). A student that has taken over that style ha
 derived and untested in the literature, so this rule only ever *suspects*.
 
 ## Looks like it, is not
-Models that never hedged have nothing to drop either: for them the gap of the domains alone speaks, and a suite whose
-"out" prompts are simply harder makes one.
+Models that never hedged have nothing to drop either: for them the agreement outside the domain alone speaks, and a
+collapsed policy agrees everywhere.
 
 ## Thresholds
-A drop of less than 0.05 of the completions, and a gap of gaps above 0.15: between the committed organisms.
+A drop of less than 0.05 of the completions, and 0.05 of agreement beyond accuracy out of domain: between the labelled
+cases (fixtures/cases) that were distilled and those that are sound.
 
 ## References
 Kim et al. 2026, arXiv:2603.24472.
@@ -22,7 +23,7 @@ Kim et al. 2026, arXiv:2603.24472.
 
 from entropydx.types import Label, Rule, Threshold
 
-CASES = "labelled organisms, fixtures/organisms"
+CASES = "labelled cases, fixtures/cases"
 
 rule = Rule(
     code="EDX402",
@@ -32,7 +33,7 @@ rule = Rule(
     scope="without_baseline",
     when=(
         Threshold(measurement="epistemic_markers.guided_marker_drop", op="<", value=0.05, source=CASES),
-        Threshold(measurement="confidence.overconfidence_out_minus_in", op=">", value=0.15, source=CASES),
+        Threshold(measurement="confidence.overconfidence@out", op=">", value=0.05, source=CASES),
     ),
     settle="give the student before distillation with --baseline, and prompts with `reference` and `domain: out`",
 )

@@ -14,7 +14,7 @@ source paper a checkpoint at 0.163 nats is the recommended one, and one of anoth
 
 ## Thresholds
 0.18 nats: arXiv:2606.18487, read in a third-party note; its authors say that only the ranking transfers. Agreement
-0.75: three of four pairs of wrong answers are the same answer, between the committed organisms.
+0.4: collapsed organisms have 0.46 to 0.92, sound ones at most 0.27 (labelled cases, fixtures/cases).
 
 ## References
 arXiv:2606.18487.
@@ -38,8 +38,8 @@ rule = Rule(
         Threshold(
             measurement="sampling_spread.wrong_agreement",
             op=">",
-            value=0.75,
-            source="labelled organisms, fixtures/organisms",
+            value=0.4,
+            source="labelled cases, fixtures/cases",
         ),
     ),
     settle="give the checkpoint before the suspected training with --baseline",

@@ -1,4 +1,4 @@
-"""Five reports built by hand, as real as a page of numbers can be: what reporters and the document are tested on."""
+"""Six reports built by hand, as real as a page of numbers can be: what reporters and the document are tested on."""
 
 from __future__ import annotations
 
@@ -550,8 +550,34 @@ def suspected() -> Report:
     )
 
 
+def doubted() -> Report:
+    """The collapsed checkpoint, with a classifier that does not see it and abstains once."""
+    base = collapsed()
+    spoken = {
+        COLLAPSE: (0.31, "; the classifier gives 0.31 (mostly for shortcutting.easy_regression = -0.12)"),
+        VARIANCE: (0.02, ""),
+        SHORTCUT: (0.64, "; the classifier gives 0.64"),
+        OVERCONFIDENT: (None, "; the classifier abstains, missing: change of confidence.domain_gap (no domain: out)"),
+    }
+    standings = {
+        str(f): replace(own, probability=spoken[f][0], reason=own.reason + spoken[f][1])
+        for f in FAILURES
+        for own in [base.diagnosis.failures[f]]
+    }
+    verdict = replace(
+        base.diagnosis,
+        confidence="low",
+        failures=standings,
+        summary=f"{base.diagnosis.summary} The classifier differs: it gives this 0.31; the rules are followed.",
+        classifier_label=SHORTCUT,
+        agreement=False,
+    )
+    return replace(base, diagnosis=verdict)
+
+
 EXAMPLES = {
     "collapsed": collapsed,
+    "doubted": doubted,
     "healthy": healthy,
     "truncated": truncated,
     "non_finite": non_finite,
