@@ -24,7 +24,7 @@ from entropydx.suites.small_sums import suite
 from entropydx.types import Prompt
 
 N_PROMPTS = 24
-BATCH = 4
+BATCH = 8
 """Prompts that are decoded together."""
 _NUMBER = r"-?\d+"
 _STEP = rf"{_NUMBER} [-+*/] {_NUMBER} = {_NUMBER}"
