@@ -113,7 +113,7 @@ WITH_BASELINE: Mapping[Label, FeatureSet] = {
 
 WITHOUT_BASELINE: Mapping[Label, FeatureSet] = {
     Label.TRAINING_COLLAPSE: (
-        _value("token_entropy.share_near_zero", 1),
+        _value("sampling_spread.wrong_agreement", 1),
         _value("confidence.overconfidence@in", 1),
         _value("sampling_spread.g_pass_ratio", 1),
         _value("sampling_spread.majority_gain", -1),

@@ -1,7 +1,7 @@
 """The standing of one failure, by rows 1-5 of the table in docs/explanation/how-triage-works.md.
 
 Two witnesses are heard: the rules, and the classifier where it has an opinion. The rules lead. The classifier alone
-makes no failure present; with a suspicion of the rules it does, where a run without a baseline has no decisive rule.
+makes no failure present; with a suspicion of the rules, or with a rule that leans, it does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ SURE = 0.8
 """A probability from which the classifier is sure; argued in ADR 8, as are the other three."""
 VERY_SURE = 0.95
 UNLIKELY = 0.2
+LEANS = 0.5
+"""Strength of a rule whose weakest condition has its value at the threshold."""
+
+
+def leans(finding: Finding) -> bool:
+    """Return whether an undecided rule has every value beyond its threshold, and only intervals that are too wide."""
+    return finding.status == "undecided" and finding.strength > LEANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +39,15 @@ class Hearing:
         """Return the accusations of a failure."""
         return [f for f in self.findings if f.failure == failure and f.decisive == decisive and f.direction == "for"]
 
+    def leading(self, failure: Label) -> list[Finding]:
+        """Return the accusations that decide: the decisive rules, or the suspicions of a run that has none."""
+        return self.about(failure, decisive=True) or self.about(failure, decisive=False)
+
     def accusing(self, failure: Label) -> list[Finding]:
-        """Return the accusations that fired: the decisive ones, or else the suspicions."""
-        either = (self.about(failure, decisive=True), self.about(failure, decisive=False))
-        fired = [[f for f in part if f.status == "fired"] for part in either]
-        return fired[0] or fired[1]
+        """Return the accusations that fired, or else those that lean: every value is beyond its threshold."""
+        fired = [f for f in self.leading(failure) if f.status == "fired"]
+        fired = fired or [f for f in self.about(failure, decisive=False) if f.status == "fired"]
+        return fired or [f for f in self.leading(failure) if leans(f)]
 
     @property
     def instrument(self) -> list[Finding]:
@@ -90,9 +101,8 @@ def _weigh(hearing: Hearing, failure: Label, ruled: FailureAssessment, opinion: 
         return ruled if probability >= AGREES else replace(ruled, reason=f"{ruled.reason}; {because}")
     if probability >= SURE:
         return _sure(hearing, failure, ruled, told, because)
-    quiet = _suspicions(hearing, failure)
-    if quiet and all(f.status == "clear" for f in quiet) and probability <= UNLIKELY:
-        return replace(ruled, status="absent", reason=f"{quiet[0].code} clear, and {told}")
+    if probability <= UNLIKELY and (calm := _calm(hearing, failure, ruled)):
+        return replace(ruled, status="absent", reason=f"{calm[0].code} {calm[0].status}, and {told}")
     if ruled.reason.startswith(UNTESTED) and probability >= AGREES:
         # Not `untested` any more, which would let `healthy` be said beside it.
         return replace(ruled, reason=f"open: {because}; {ruled.reason}")
@@ -101,11 +111,21 @@ def _weigh(hearing: Hearing, failure: Label, ruled: FailureAssessment, opinion: 
 
 
 def _sure(hearing: Hearing, failure: Label, ruled: FailureAssessment, told: str, because: str) -> FailureAssessment:
-    """Return present where a suspicion fired as well and no decisive rule could speak, else suspected."""
-    fired = [f.code for f in _suspicions(hearing, failure) if f.status == "fired"]
-    if fired:
-        return replace(ruled, status="present", reason=f"{fired[0]} fired, and {told}")
+    """Return present where a rule is a second witness, a suspicion that fired or any that leans; else suspected."""
+    fired = [f for f in _suspicions(hearing, failure) if f.status == "fired"]
+    leaning = [f for f in _testable(hearing.leading(failure)) if leans(f)]
+    if fired or leaning:
+        how = f"{fired[0].code} fired" if fired else f"{leaning[0].code} leans (every value is beyond its threshold)"
+        return replace(ruled, status="present", reason=f"{how}, and {told}")
     return replace(ruled, status="undetermined", reason=f"{SUSPECTED}: {because}, against: {ruled.reason}")
+
+
+def _calm(hearing: Hearing, failure: Label, ruled: FailureAssessment) -> Sequence[Finding]:
+    """Return the rules that leave a failure open without pointing to it; none where one does, or was not tested."""
+    leading = _testable(hearing.leading(failure))
+    missing = ruled.reason.startswith(UNTESTED) and not _suspicions(hearing, failure)
+    pointing = any(f.status == "fired" or leans(f) for f in leading)
+    return [] if ruled.status != "undetermined" or missing or pointing else leading
 
 
 def _suspicions(hearing: Hearing, failure: Label) -> list[Finding]:

@@ -3,10 +3,11 @@
 0. An instrument rule fired: `abnormal` or `inconclusive`; the instrument is blamed first, the classifier says nothing.
 1. A failure's decisive rule fired and the classifier agrees: present; high confidence where it is sure, else medium.
 2. Fired, and the classifier differs or does not speak: present, low confidence, both shown.
-3. No decisive rule fired, but a suspicion did or the classifier is sure: undetermined, "suspected". Without a baseline,
-   where a failure has no decisive rule, a suspicion *and* a sure classifier are two witnesses: present, low confidence.
-4. Every decisive rule of the failure is clear: absent. Without one: its suspicion is clear and the classifier gives it
-   little.
+3. No decisive rule fired, but a suspicion did or the classifier is sure: undetermined, "suspected". Two witnesses make
+   it present at low confidence: a sure classifier and a rule that leans (every value beyond its threshold, and an
+   interval that is too wide), or, without a baseline, where a failure has no decisive rule, a suspicion that fired.
+4. Every decisive rule of the failure is clear: absent. Also where they are undecided, or only suspicions, when none
+   fired, none leans, and the classifier gives it little.
 5. Otherwise undetermined: `untested` when it has no decisive rule in this run or its inputs are missing.
 
 The label is the present failure of highest severity times probability; `healthy` when every tested failure is absent,
@@ -127,9 +128,10 @@ def _second_witness(hearing: Hearing, label: Label, standings: Standings) -> str
         return f" The classifier differs: it gives this {probability:.2f}; the rules are followed."
     if any(f.status == "fired" for f in hearing.about(label, decisive=True)):
         return f" The classifier agrees ({probability:.2f})."
-    return (
-        f" A suspicion, and the classifier is sure ({probability:.2f}): two witnesses, but no baseline to compare with."
-    )
+    sure = f"the classifier is sure ({probability:.2f}): two witnesses"
+    if hearing.about(label, decisive=True):
+        return f" The intervals are too wide for the rule alone, and {sure}."
+    return f" A suspicion, and {sure}, but no baseline to compare with."
 
 
 def _highest(standings: Standings) -> str:

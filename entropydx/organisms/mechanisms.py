@@ -167,7 +167,7 @@ MECHANISMS = (
         name="contrary",
         aim=Label.INFERENCE_VARIANCE,
         dose=lambda base, share: _sft(replace(base.style, contrary=share), VARIANCE_STEPS),
-        doses=(0.06, 0.12, 0.17),
+        doses=(0.03, 0.06, 0.1),
         why="SFT on contradictory demonstrations: a share is by an annotator who takes the two plain operators of "
         "a domain for each other, and nothing in the prompt says by whom.",
     ),
@@ -237,7 +237,7 @@ MECHANISMS = (
         name="guided",
         aim=Label.TEACHER_OVERCONFIDENCE,
         dose=lambda _, n: _distil(n, guided=True),
-        doses=(30, 80, 200),
+        doses=(10, 30, 200),
         why="Self-distillation from right in-domain traces that the parent wrote with the solution before it: "
         "brief and sure everywhere, right in domain, and outside, where only the thinking was right, surely "
         "wrong.",

@@ -41,7 +41,7 @@ PAIRS = (
     (str(Label.HARD_SAMPLE_SHORTCUTTING), str(Label.INFERENCE_VARIANCE)),
 )
 """Look-alikes: both narrow; both scattered."""
-TUNED_ON = ("tiny-base", "tiny-thinker")
+TUNED_ON = ("tiny-base", "tiny-thinker", "words-base", "grid-base")
 """Bases whose organisms the thresholds of the rules were set on: on them the rules are judged in sample."""
 MIN_DOSES = 3
 """Cases that a series of doses needs."""
