@@ -66,7 +66,7 @@ class Hearing:
 
 def assess_by_rules(hearing: Hearing, failure: Label) -> FailureAssessment:
     """Return the standing that the rules alone give."""
-    decisive = _testable(hearing.about(failure, decisive=True))
+    decisive = testable(hearing.about(failure, decisive=True))
     fired = [f for f in decisive if f.status == "fired"]
     if fired:
         severity = max((f.severity for f in fired if f.severity is not None), default=None)
@@ -78,7 +78,7 @@ def assess_by_rules(hearing: Hearing, failure: Label) -> FailureAssessment:
     return FailureAssessment(status="undetermined", reason=_why_open(decisive))
 
 
-def _testable(decisive: Sequence[Finding]) -> Sequence[Finding]:
+def testable(decisive: Sequence[Finding]) -> Sequence[Finding]:
     """Leave out the rules that lack what they are about, such as a deployment, where another rule has its own."""
     return [f for f in decisive if f.missing_input is None] or decisive
 
@@ -113,7 +113,7 @@ def _weigh(hearing: Hearing, failure: Label, ruled: FailureAssessment, opinion: 
 def _sure(hearing: Hearing, failure: Label, ruled: FailureAssessment, told: str, because: str) -> FailureAssessment:
     """Return present where a rule is a second witness, a suspicion that fired or any that leans; else suspected."""
     fired = [f for f in _suspicions(hearing, failure) if f.status == "fired"]
-    leaning = [f for f in _testable(hearing.leading(failure)) if leans(f)]
+    leaning = [f for f in testable(hearing.leading(failure)) if leans(f)]
     if fired or leaning:
         how = f"{fired[0].code} fired" if fired else f"{leaning[0].code} leans (every value is beyond its threshold)"
         return replace(ruled, status="present", reason=f"{how}, and {told}")
@@ -122,7 +122,7 @@ def _sure(hearing: Hearing, failure: Label, ruled: FailureAssessment, told: str,
 
 def _calm(hearing: Hearing, failure: Label, ruled: FailureAssessment) -> Sequence[Finding]:
     """Return the rules that leave a failure open without pointing to it; none where one does, or was not tested."""
-    leading = _testable(hearing.leading(failure))
+    leading = testable(hearing.leading(failure))
     missing = ruled.reason.startswith(UNTESTED) and not _suspicions(hearing, failure)
     pointing = any(f.status == "fired" or leans(f) for f in leading)
     return [] if ruled.status != "undetermined" or missing or pointing else leading

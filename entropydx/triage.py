@@ -19,7 +19,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from entropydx.classifier import Opinion
-from entropydx.standing import AGREES, SURE, SUSPECTED, UNLIKELY, UNTESTED, VERY_SURE, Hearing, assess, assess_by_rules
+from entropydx.standing import (
+    AGREES,
+    SURE,
+    SUSPECTED,
+    UNLIKELY,
+    UNTESTED,
+    VERY_SURE,
+    Hearing,
+    assess,
+    assess_by_rules,
+    testable,
+)
 from entropydx.types import FAILURES, Confidence, Diagnosis, Evidence, FailureAssessment, Finding, Label
 
 __all__ = ["MEANING", "SUSPECTED", "UNTESTED", "exit_code", "triage"]
@@ -86,7 +97,8 @@ def _confidence(hearing: Hearing, label: Label, standings: Standings) -> Confide
 
 def _confidence_in_health(hearing: Hearing, standings: Standings) -> Confidence:
     """Return high only where rules cleared every failure and the classifier gives each little."""
-    if not all(hearing.about(f, decisive=True) and standings[f].status == "absent" for f in FAILURES):
+    by_rules = (testable(hearing.about(f, decisive=True)) for f in FAILURES)
+    if not all(rules and all(r.status == "clear" for r in rules) for rules in by_rules):
         return "low"
     known = [p for f in FAILURES if (p := standings[f].probability) is not None]
     if len(known) == len(FAILURES) and max(known) <= UNLIKELY:

@@ -180,7 +180,7 @@ RECIPES = (
     ),
     Recipe(
         name="words-base",
-        cause="thinking_base",
+        cause="reading_base",
         label="healthy",
         parent=None,
         dose=PretrainDose(
@@ -200,7 +200,7 @@ RECIPES = (
     ),
     Recipe(
         name="grid-base",
-        cause="thinking_base",
+        cause="reading_base",
         label="healthy",
         parent=None,
         dose=PretrainDose(

@@ -105,32 +105,22 @@ def grow(
         trainers()  # a missing extra is said now, and not after the parent has been grown for a quarter of an hour
     progress = progress or Silent()
     quiet()
-    parent = None
     for needed in filter(None, (recipe.parent, recipe.baseline)):
-        place = out.parent / needed
-        parent = place if needed == recipe.parent else None
-        if not (place / RECORD).exists():
-            grow(needed, place, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
+        if not (out.parent / needed / RECORD).exists():
+            grow(needed, out.parent / needed, seed, progress, dose=dose, n_check_prompts=n_check_prompts)
+    parent = out.parent / recipe.parent if recipe.parent else None
     train_run([(replace(recipe, dose=scaled), out)], parent, seed, progress)
-    checked = (
-        _check_bars(recipe, out, parent, n_check_prompts)
-        if recipe.cause in BARS
-        else _check_effects(recipe, out, parent)
-    )
-    record = describe(recipe, seed, dose) | _lineage(parent) | {"check": checked}
-    text = json.dumps(record, indent=2) + "\n"
+    checked = _check(recipe, out, parent, n_check_prompts)
+    text = json.dumps(describe(recipe, seed, dose) | _lineage(parent) | {"check": checked}, indent=2) + "\n"
     (out / RECORD).write_text(text)
     return cast("dict[str, Any]", json.loads(text))
 
 
-def _check_bars(recipe: Recipe, out: Path, parent: Path | None, n_prompts: int) -> dict[str, Any]:
-    """Return the check of a recipe that has bars of its own."""
-    base = _known_numbers(parent, n_prompts) if parent else None
-    return check(recipe.name, recipe.cause, out, parent or out, n_prompts, base).to_json()
-
-
-def _check_effects(recipe: Recipe, out: Path, parent: Path | None) -> dict[str, Any]:
-    """Return the check of a dose of the lab: what it is, whatever it was meant to be."""
+def _check(recipe: Recipe, out: Path, parent: Path | None, n_prompts: int) -> dict[str, Any]:
+    """Return the check: against the bars of the cause, or for a dose of the lab, what it is found to be."""
+    if recipe.cause in BARS:
+        base = _known_numbers(parent, n_prompts) if parent else None
+        return check(recipe.name, recipe.cause, out, parent or out, n_prompts, base).to_json()
     compared = out.parent / recipe.baseline if recipe.baseline else parent or out
     numbers = measure_all(out)
     return found(recipe, numbers, numbers if compared == out else measure_all(compared))

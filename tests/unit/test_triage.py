@@ -1,5 +1,7 @@
 """The written table, row by row."""
 
+from dataclasses import replace
+
 import pytest
 
 from entropydx.classifier import NONE_SHIPPED, Contribution, FailureOpinion, Opinion
@@ -302,10 +304,41 @@ def test_row_4_without_a_baseline_both_witnesses_clear(probability: float | None
     assert (diagnosis.label, diagnosis.confidence) == (Label.HEALTHY, "low")
 
 
-def test_row_5_wide_intervals_stay_open_whatever_is_unlikely():
-    diagnosis = triage(_quiet(training_collapse="undecided"), has_baseline=False, opinion=_opinion())
-    assert diagnosis.failures["training_collapse"].status == "undetermined"
-    assert diagnosis.label == Label.INCONCLUSIVE
+@pytest.mark.parametrize("findings", [_decisive, _quiet])
+@pytest.mark.parametrize(("probability", "status"), [(0.2, "absent"), (0.21, "undetermined"), (None, "undetermined")])
+def test_row_4_an_undecided_rule_that_does_not_lean_and_little_probability(findings, probability, status):
+    diagnosis = triage(
+        findings(training_collapse="undecided"),
+        has_baseline=findings is _decisive,
+        opinion=_opinion(training_collapse=probability),
+    )
+    assert diagnosis.failures["training_collapse"].status == status
+    expected = Label.HEALTHY if status == "absent" else Label.INCONCLUSIVE
+    assert (diagnosis.label, diagnosis.confidence) == (expected, "low")
+
+
+def _leaning(code: str, *, decisive: bool) -> Finding:
+    return replace(_finding(COLLAPSE, "undecided", code=code, decisive=decisive), strength=0.51)
+
+
+def test_row_3b_a_rule_that_leans_is_a_second_witness():
+    findings = [_leaning("EDX101", decisive=True), *_decisive()[1:]]
+    sure = triage(findings, has_baseline=True, opinion=_opinion(training_collapse=0.8))
+    assert (sure.label, sure.confidence, exit_code(sure.label)) == (COLLAPSE, "low", 1)
+    assert sure.failures["training_collapse"].reason.startswith("EDX101 leans (every value is beyond its threshold)")
+    assert "too wide for the rule alone" in sure.summary
+    unsure = triage(findings, has_baseline=True, opinion=_opinion(training_collapse=0.79))
+    assert unsure.failures["training_collapse"].status == "undetermined"
+    unlikely = triage(findings, has_baseline=True, opinion=_opinion(training_collapse=0.1))
+    assert unlikely.failures["training_collapse"].status == "undetermined", "a rule that leans is not cleared"
+
+
+def test_a_rule_without_its_essential_input_is_left_out_where_another_has_its_own():
+    untestable = replace(_finding(VARIANCE, "undecided", code="EDX204"), missing_input="no deployment was drawn")
+    diagnosis = triage([*_decisive(), untestable], has_baseline=True, opinion=_opinion())
+    assert (diagnosis.label, diagnosis.confidence) == (Label.HEALTHY, "high")
+    fired = replace(untestable, status="fired", missing_input=None)
+    assert triage([*_decisive(), fired], has_baseline=True, opinion=_opinion()).label == VARIANCE
 
 
 @pytest.mark.parametrize("label", [Label.ABNORMAL, Label.INCONCLUSIVE])
