@@ -50,7 +50,7 @@ class Case:
     aim: str
     """The label that the recipe is meant to bring about."""
     dose: float
-    """In (0, 1]: the share of the recipe's largest dose; 0 where there is nothing to dose."""
+    """In (0, 1]: its place among the doses of its recipe, i/n for the i-th of n from faint to severe."""
     seed: int
     """Of the training."""
     label: str

@@ -31,6 +31,8 @@ class Recipe:
     """The suite whose notation it speaks."""
     baseline: str | None = None
     """The organism that it is compared with, when that is not its parent."""
+    rank: float = 1.0
+    """Place of its dose among those of its mechanism, from faint to severe: i/n for the i-th of n."""
     mechanism: str | None = None
     """The lab's mechanism that it is a dose of, when that has another name than `cause`."""
 

@@ -68,8 +68,8 @@ class Lab:
         for _, group in groupby(recipes, key=lambda r: (r.parent, r.cause)):
             doses = list(group)
             self._train([r for r in doses if self._lacks(r) and self._find(r.name) is None], progress)
-            for i, recipe in enumerate(doses):
-                cases.append(self._case(recipe, (i + 1) / len(doses), progress))
+            for recipe in doses:
+                cases.append(self._case(recipe, progress))
                 write_case(cases[-1], self.cases)
         return cases
 
@@ -98,7 +98,7 @@ class Lab:
             parent = self._place(kept[0].parent, progress) if kept[0].parent else None
             train_run([(r, self.organisms / r.name) for r in kept], parent, self.seed, progress)
 
-    def _case(self, recipe: Recipe, dose: float, progress: Progress) -> Case:
+    def _case(self, recipe: Recipe, progress: Progress) -> Case:
         known, baseline = self._known(recipe), recipe.baseline or recipe.parent or recipe.name
         numbers, base = self._numbers(recipe.name, known, progress), self._numbers(baseline, None, progress)
         check = found(recipe, numbers, base)
@@ -112,7 +112,7 @@ class Lab:
             baseline=baseline,
             recipe=recipe.mechanism or recipe.cause,
             aim=str(recipe.label),
-            dose=dose,
+            dose=recipe.rank,
             seed=self.seed,
             label=check["label"],
             truth=check["truth"],

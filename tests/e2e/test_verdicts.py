@@ -26,7 +26,6 @@ TRUTH = {
     "tiny-teacher": ("tiny-thinker", Label.TEACHER_OVERCONFIDENCE),
 }
 """Organism to the baseline that it was grown from, and what it is."""
-NEEDS_A_BASELINE = {Label.TRAINING_COLLAPSE, Label.HARD_SAMPLE_SHORTCUTTING, Label.TEACHER_OVERCONFIDENCE}
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4))]
 
 
@@ -62,15 +61,9 @@ def test_exit_codes_with_and_without_exit_zero(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", TRUTH)
-def test_without_a_baseline_only_variance_is_named_and_the_report_says_why(tmp_path: Path, name: str) -> None:
+def test_without_a_baseline_nothing_sound_is_accused_and_no_failure_is_called_sound(tmp_path: Path, name: str) -> None:
     report = pipeline.diagnose(resolve(str(ORGANISMS / name), Settings(run_dir=str(tmp_path))))
     label = TRUTH[name][1]
-    for failure in NEEDS_A_BASELINE:
-        assert report.diagnosis.failures[failure].status == "undetermined"
     assert any("--baseline" in advice for advice in report.diagnosis.would_settle_it)
-    if label == Label.HEALTHY:
-        assert report.exit_code in {0, 3}, "no false alarm"
-    elif label == Label.INFERENCE_VARIANCE:
-        assert report.diagnosis.label == label
-    else:
-        assert report.diagnosis.label != Label.HEALTHY, "an extreme case is suspected"
+    assert report.diagnosis.label in {label, Label.INCONCLUSIVE}, report.diagnosis.summary
+    assert report.diagnosis.confidence != "high"

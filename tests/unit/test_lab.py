@@ -53,7 +53,7 @@ def test_doses_of_one_mechanism_differ_and_stand_together():
             assert key not in seen
             seen.append(key)
     doses = [recipe.dose for recipe in lab_recipes() if recipe.name.startswith("grid-guided")]
-    assert [dose.steps for dose in doses] == [30, 80, 200]
+    assert [dose.steps for dose in doses] == [10, 30, 200]
 
 
 def test_no_dose_of_a_run_sees_other_data_than_the_longest():
@@ -134,6 +134,7 @@ def test_committed_cases_say_what_their_checks_say():
         base = {key.removeprefix("base/"): value for key, value in case.check.items() if key.startswith("base/")}
         assert judge(own, base, recipe.label) == (case.label, case.truth), case.name
         assert (case.aim, case.recipe) == (recipe.label, recipe.mechanism or recipe.cause)
+        assert case.dose == pytest.approx(recipe.rank, abs=1e-4)
         assert case.why == recipe.why
 
 
@@ -151,7 +152,7 @@ def test_growing_an_organism_again_gives_its_case_again(tmp_path):
     committed = from_json((CASES / f"{recipe.name}.json").read_text())
     first = [draw for draw in committed.draws if draw.seed == 0]
     again = from_json((tmp_path / "cases" / f"{recipe.name}.json").read_text())
-    assert replace(again, draws=(), dose=1.0) == replace(committed, draws=(), dose=1.0)
+    assert replace(again, draws=()) == replace(committed, draws=())
     assert list(again.draws) == first
     record = json.loads((tmp_path / "organisms" / recipe.name / "organism.json").read_text())
     assert record["check"]["label"] == grown.label

@@ -257,7 +257,7 @@ def test_the_lab_writes_a_case_for_each_adapter_that_was_grown(grown, llama, tmp
         BASE,
         "sums_concise",
     )
-    assert base.truth == dict.fromkeys(map(str, FAILURES), "absent")
+    assert (base.label, set(base.truth)) == ("abnormal", set(FAILURES))  # a random model states no answer
     by_name = {m.name: m for m in concise.draws[0].measurements}
     assert by_name["sampling_spread.pass_at_1"].delta is not None
     assert all(m.delta is None for m in concise.draws[0].alone if isinstance(m, Measured))
