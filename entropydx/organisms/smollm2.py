@@ -60,7 +60,7 @@ _RECIPES = (
         cause="sums_base",
         label=Label.HEALTHY,
         parent=None,
-        dose=LoraDose(steps=130),
+        dose=LoraDose(steps=180),
         why="SFT on sound demonstrations in three forms: sums, some of them hedged, and wheels, hedged and checked. "
         "A tenth of the wheels is told in haste, and wrongly, as sums.",
     ),
