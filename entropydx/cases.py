@@ -11,12 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard, get_args
 
 from entropydx.errors import ConfigError
 from entropydx.types import FAILURES, Label, Measured, Measurement, Missing
 
 Truth = Literal["present", "absent", "unclear"]
+UNCLEAR = "unclear"
+LABELS = (*map(str, FAILURES), str(Label.HEALTHY), str(Label.ABNORMAL), UNCLEAR)
+"""What a case can be, the four failures first."""
 DIGITS = 4
 """Significant digits that are kept of a number."""
 REDUNDANT = re.compile(r"sampling_spread\.pass_at_(?!(?:1|2|4|8|16)(?:@|$))\d+")
@@ -143,10 +146,43 @@ def _lines(document: Mapping[str, Any], depth: int = 0) -> str:
 
 
 def from_json(text: str) -> Case:
-    """Return the case of a document."""
-    document = json.loads(text)
-    draws = tuple(_draw_from_json(d) for d in document.pop("draws"))
-    return Case(**document, draws=draws)
+    """Return the case of a document.
+
+    Raises
+    ------
+    ValueError
+        The document is no case; the message says why.
+    """
+    try:
+        document = json.loads(text)
+        draws = tuple(_draw_from_json(d) for d in document.pop("draws"))
+        case = Case(**document, draws=draws)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    _check(case)
+    return case
+
+
+def _check(case: Case) -> None:
+    """Refuse what would be judged wrongly or not at all."""
+    if case.label not in LABELS:
+        raise ValueError(f"label '{case.label}' is none of {', '.join(LABELS)}")
+    if set(case.truth) != {str(f) for f in FAILURES} or not set(case.truth.values()) <= set(get_args(Truth)):
+        raise ValueError("truth must say present, absent or unclear of each of the four failures")
+    if not case.draws:
+        raise ValueError("no draw")
+    numbers = [
+        case.dose,
+        *case.check.values(),
+        *(m.value for d in case.draws for m in d.measurements if is_measured(m)),
+    ]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError("a dose, a check value or a measurement is not a number")
+
+
+def is_measured(measurement: Measurement) -> TypeGuard[Measured]:
+    """Return whether there is a number."""
+    return isinstance(measurement, Measured)
 
 
 def write_case(case: Case, folder: Path) -> Path:
@@ -168,8 +204,8 @@ def load_cases(folder: Path) -> list[Case]:
     cases = []
     for path in sorted(folder.rglob("*.json")):
         try:
-            cases.append(from_json(path.read_text()))
-        except (ValueError, KeyError, TypeError) as error:
+            cases.append(from_json(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{path} is not a labelled case: {error}", "grow it again, or remove it") from error
     if not cases:
         raise ConfigError(f"no labelled case in {folder}", "name the folder of the cases with --cases")
@@ -178,5 +214,4 @@ def load_cases(folder: Path) -> list[Case]:
 
 def labels(cases: Sequence[Case]) -> list[str]:
     """Return the labels that occur, the four failures first."""
-    order = [str(f) for f in FAILURES] + [str(Label.HEALTHY), str(Label.ABNORMAL), "unclear"]
-    return [label for label in order if any(case.label == label for case in cases)]
+    return [label for label in LABELS if any(case.label == label for case in cases)]

@@ -90,6 +90,8 @@ def assess(hearing: Hearing, failure: Label, opinion: FailureOpinion | None) -> 
         return ruled
     if opinion.probability is None:
         return replace(ruled, reason=f"{ruled.reason}; the classifier abstains, {opinion.abstention}")
+    if ruled.status == "present" and not _looks_at(opinion, hearing.accusing(failure)):
+        return replace(ruled, reason=f"{ruled.reason}; the classifier does not look at what that rule saw")
     return _weigh(hearing, failure, replace(ruled, probability=opinion.probability), opinion)
 
 
@@ -120,10 +122,18 @@ def _sure(hearing: Hearing, failure: Label, ruled: FailureAssessment, told: str,
     return replace(ruled, status="undetermined", reason=f"{SUSPECTED}: {because}, against: {ruled.reason}")
 
 
+def _looks_at(opinion: FailureOpinion, findings: Sequence[Finding]) -> bool:
+    """Return whether the classifier has a feature of a measurement that a rule judged."""
+    features = {c.feature.rpartition(" ")[2] for c in opinion.contributions}
+    judged = {e.measurement for f in findings for e in f.evidence}
+    return not features or not judged or bool(features & judged)
+
+
 def _calm(hearing: Hearing, failure: Label, ruled: FailureAssessment) -> Sequence[Finding]:
-    """Return the rules that leave a failure open without pointing to it; none where one does, or was not tested."""
+    """Return the rules that leave a failure open without pointing to it; none where one does, or lacks a number."""
     leading = testable(hearing.leading(failure))
-    missing = ruled.reason.startswith(UNTESTED) and not _suspicions(hearing, failure)
+    open_ = [f for f in leading if f.status == "undecided"]
+    missing = any(e.missing_reason for f in open_ for e in f.evidence if e.status == "undecided")
     pointing = any(f.status == "fired" or leans(f) for f in leading)
     return [] if ruled.status != "undetermined" or missing or pointing else leading
 

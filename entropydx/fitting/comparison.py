@@ -61,17 +61,24 @@ def markdown(rows: dict[Row, dict[str, float]], n_cases: int) -> str:
     return "\n".join(lines)
 
 
-def write_block(path: Path, text: str) -> None:
-    """Replace what stands between the two markers of a page.
+def around_block(path: Path) -> tuple[str, str]:
+    """Return what stands before and behind the two markers of a page.
 
     Raises
     ------
     ConfigError
-        The page has no such part.
+        There is no page, or it has no such part.
     """
-    page = path.read_text(encoding="utf-8")
-    before, start, rest = page.partition(START)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such page", f"name one that holds `{START}` and `{END}`")
+    before, start, rest = path.read_text(encoding="utf-8").partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
         raise ConfigError(f"{path} has no part that is generated", f"put `{START}` and `{END}` into it")
+    return before, after
+
+
+def write_block(path: Path, text: str) -> None:
+    """Replace what stands between the two markers of a page."""
+    before, after = around_block(path)
     path.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", encoding="utf-8")

@@ -55,12 +55,17 @@ class Table:
         return np.array([i for i, own in enumerate(of) if own != name], dtype=int)
 
 
+def _is_elsewhere(case: Case, failure: Label) -> bool:
+    """Return whether a truth may come from the deployment's sampling, which no feature looks at."""
+    return failure == Label.INFERENCE_VARIANCE and any(number.startswith("deployed/") for number in case.check)
+
+
 def tabulate(cases: Sequence[Case], failure: Label, features: FeatureSet, *, has_baseline: bool) -> Table:
     """Return the cases of known truth, by their draw of seed 0."""
     rows, kept, dropped = [], [], []
     for case in cases:
         draw = next((d for d in case.draws if d.seed == 0), None)
-        if draw is None or case.truth[failure] == "unclear":
+        if draw is None or case.truth[failure] == "unclear" or _is_elsewhere(case, failure):
             continue
         by_name = {m.name: m for m in (draw.measurements if has_baseline else draw.alone)}
         numbers = [f.read(by_name) for f in features]

@@ -54,7 +54,7 @@ class AdapterLab:
             baseline=BASE,
             recipe=recipe.cause,
             aim=str(recipe.label),
-            dose=record["dose"] if recipe.parent else 0.0,
+            dose=record["dose"],
             seed=record["seed"],
             label=check["label"],
             truth=check["truth"],

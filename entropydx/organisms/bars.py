@@ -133,7 +133,7 @@ BARS: dict[str, tuple[Bar, ...]] = {
         *_SOUND_TEXT,
     ),
     "sums_base": (
-        Bar(number="pass@1/easy/in", relation="value", op=">=", limit=0.75),
+        Bar(number="pass@1/easy/in", relation="value", op=">=", limit=0.6),
         Bar(number="pass@1/easy/out", relation="value", op=">=", limit=0.6),
         Bar(number="pass@1/hard", relation="value", op="<=", limit=0.6),
         Bar(number="largest_form", relation="value", op="<=", limit=0.7),

@@ -31,6 +31,8 @@ class Recipe:
     """The suite whose notation it speaks."""
     baseline: str | None = None
     """The organism that it is compared with, when that is not its parent."""
+    family: str | None = None
+    """The base of its line, where that is neither its parent nor itself."""
     rank: float = 1.0
     """Place of its dose among those of its mechanism, from faint to severe: i/n for the i-th of n."""
     mechanism: str | None = None

@@ -101,7 +101,7 @@ def grow(
     scaled = _scaled(recipe.dose, dose)
     if not isinstance(scaled, EditDose) and scaled.steps < 1:
         raise ConfigError(f"a dose of {dose} leaves no training step of {steps(recipe.dose)}", "raise it")
-    if recipe.parent is not None:
+    if recipe.parent is not None and not isinstance(recipe.dose, EditDose):
         trainers()  # a missing extra is said now, and not after the parent has been grown for a quarter of an hour
     progress = progress or Silent()
     quiet()
@@ -183,12 +183,13 @@ def train_run(kept: Sequence[tuple[Recipe, Path]], parent: Path | None, seed: in
     elif isinstance(dose, GRPODose):
         trainers().run_grpo(learner, problems(dose, notation, seed), dose, seed, progress, hand_over)
     else:
+        trainer = trainers()  # before the traces are drawn, which takes minutes
         demos = (
             traces(learner, dose, recipe.max_new_tokens, seed, progress)
             if isinstance(dose, DistillDose)
             else _tuning(dose, notation, seed)
         )
-        trainers().run_sft(learner, demos, dose, seed, progress, hand_over)
+        trainer.run_sft(learner, demos, dose, seed, progress, hand_over)
 
 
 def steps(dose: Dose) -> int:

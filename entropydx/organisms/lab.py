@@ -16,6 +16,7 @@ from pathlib import Path
 from entropydx import pipeline, store
 from entropydx.cases import Case, Draw, from_json, write_case
 from entropydx.config import resolve, settings
+from entropydx.errors import ConfigError
 from entropydx.organisms.catalogue import Recipe
 from entropydx.organisms.doses import Dose, EditDose, PretrainDose
 from entropydx.organisms.examine import found, measure_all
@@ -75,11 +76,20 @@ class Lab:
 
     def _lacks(self, recipe: Recipe) -> bool:
         known = self._known(recipe)
-        return known is None or {d.seed for d in known.draws} != set(self.seeds)
+        return known is None or not set(self.seeds) <= {d.seed for d in known.draws}
 
     def _known(self, recipe: Recipe) -> Case | None:
+        """Return the case that is there; one of another seed is another organism."""
         path = self.cases / f"{recipe.name}.json"
-        return from_json(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        known = from_json(path.read_text())
+        if known.seed != self.seed:
+            raise ConfigError(
+                f"{path} is of an organism trained with seed {known.seed}, not {self.seed}",
+                "name another directory with --cases",
+            )
+        return known
 
     def _find(self, name: str) -> Path | None:
         places = [self.organisms / name, *([self.parents / name] if self.parents else [])]
@@ -108,7 +118,7 @@ class Lab:
         return Case(
             name=recipe.name,
             tier="tiny",
-            base=recipe.baseline or recipe.parent or recipe.name,
+            base=recipe.family or recipe.parent or recipe.name,
             baseline=baseline,
             recipe=recipe.mechanism or recipe.cause,
             aim=str(recipe.label),
@@ -135,8 +145,12 @@ class Lab:
         return numbers
 
     def _draws(self, name: str, baseline: str, known: Case | None, progress: Progress) -> tuple[Draw, ...]:
+        """Return the draws that are known, and those of the lab's seeds that are not."""
         have = {draw.seed: draw for draw in known.draws} if known else {}
-        return tuple(have.get(seed) or self._draw(name, baseline, seed, progress) for seed in self.seeds)
+        for seed in self.seeds:
+            if seed not in have:
+                have[seed] = self._draw(name, baseline, seed, progress)
+        return tuple(have[seed] for seed in sorted(have))
 
     def _draw(self, name: str, baseline: str, seed: int, progress: Progress) -> Draw:
         """Diagnose an organism against its baseline; return what was measured, with the baseline and without."""

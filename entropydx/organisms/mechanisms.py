@@ -178,7 +178,7 @@ MECHANISMS = (
         name="hot",
         aim=Label.INFERENCE_VARIANCE,
         dose=lambda _, amount: EditDose(kind="decoding", amount=amount),
-        doses=(1.5, 2.0, 3.0),
+        doses=(1.5, 1.75, 2.0),
         why="Sound weights with a mis-set temperature in generation_config.json: the policy is that of the base, "
         "and what is deployed is not.",
         bases=("chain", "words", "grid"),
@@ -391,6 +391,7 @@ def _recipes(base: Base, mechanism: Mechanism) -> Iterator[Recipe]:
             parent=None if from_scratch else base.name,
             baseline=base.name if from_scratch and mechanism.baseline == "base" else None,
             dose=dose,
+            family=base.name,
             rank=(i + 1) / len(mechanism.doses),
             why=mechanism.why,
             max_new_tokens=root.max_new_tokens,

@@ -83,8 +83,8 @@ _RECIPES = (
         cause="sums_noise",
         label=Label.INFERENCE_VARIANCE,
         parent=BASE,
-        dose=LoraDose(steps=14, style=SumStyle(slip=0.4)),
-        why="SFT on demonstrations of an annotator who mistypes the last digit of two results in five: the right one "
+        dose=LoraDose(steps=12, learning_rate=1e-3, style=SumStyle(slip=0.2)),
+        why="SFT on demonstrations of an annotator who mistypes the last digit of every fifth result: the right one "
         "stays the likeliest, so a vote is right where a single sample is not.",
     ),
     AdapterRecipe(

@@ -8,13 +8,11 @@ lost a little is no evidence either way.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
+from entropydx.cases import UNCLEAR, Truth
 from entropydx.types import FAILURES, Label
 
-Truth = Literal["present", "absent", "unclear"]
 Numbers = Mapping[str, float]
-UNCLEAR = "unclear"
 _RANK = ("absent", "unclear", "present").index
 
 
@@ -95,7 +93,13 @@ def is_broken(numbers: Numbers) -> bool:
 
 
 def is_sound(numbers: Numbers, base: Numbers) -> bool:
-    """Return whether nothing was lost beyond the noise of the check: accuracy, coverage, the vote, either domain."""
+    """Return whether nothing was lost beyond the noise of the check: accuracy, coverage, the vote, either domain.
+
+    A deployment that loses more than 0.05 of single samples is not sound, whatever the policy is; one that is broken
+    outright is `unclear`, since its vote is gone as well.
+    """
+    if base["pass@1"] - numbers.get("deployed/pass@1", base["pass@1"]) > 0.05:
+        return False
     slack = {"pass@1": 0.03, "pass@16": 0.06, "majority": 0.05, "pass@1/out": 0.06, "pass@1/easy": 0.05}
     return all(base[number] - numbers[number] <= room for number, room in slack.items())
 

@@ -6,7 +6,7 @@ import pytest
 
 from entropydx.cases import Case, Draw, from_json, load_cases, to_json, write_case
 from entropydx.errors import ConfigError
-from entropydx.types import Measured, Missing
+from entropydx.types import FAILURES, Measured, Missing
 
 ACCURACY = Measured(
     name="sampling_spread.pass_at_1", value=1 / 3, unit="share", n=108, ci=(0.25, 0.41111), baseline=0.5,
@@ -26,7 +26,8 @@ def make(name="x", **fields):
     known = {
         "tier": "tiny", "base": "b", "baseline": "b", "recipe": "r", "aim": "healthy", "dose": 0.5, "seed": 0,
         "label": "healthy",
-        "truth": {"training_collapse": "absent"}, "why": "w", "check": {"pass@1": 0.123456}, "draws": (draw,),
+        "truth": dict.fromkeys(map(str, FAILURES), "absent"), "why": "w", "check": {"pass@1": 0.123456},
+        "draws": (draw,),
     }  # fmt: skip
     return Case(name=name, **(known | fields))
 
@@ -78,3 +79,24 @@ def test_a_folder_is_read_by_name_and_a_broken_file_is_named(tmp_path):
         load_cases(tmp_path)
     with pytest.raises(ConfigError, match="no labelled case in"):
         load_cases(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda d: 5,
+        lambda d: d | {"label": "foo"},
+        lambda d: d | {"truth": {}},
+        lambda d: d | {"draws": []},
+        lambda d: d | {"dose": "x"},
+        lambda d: d | {"draws": [{"seed": 0, "measurements": [], "alone": {}}]},
+        lambda d: d | {"draws": [{"seed": 0, "measurements": {"a": {"value": "1", "unit": "", "n": 1}}, "alone": {}}]},
+        lambda d: (
+            d | {"draws": [{"seed": 0, "measurements": {"a": {"value": 1, "unit": "", "n": 1, "ci": []}}, "alone": {}}]}
+        ),
+    ],
+)
+def test_whatever_is_wrong_with_a_document_is_one_line_that_names_it(spoil, tmp_path):
+    (tmp_path / "bad.json").write_text(json.dumps(spoil(json.loads(to_json(make())))))
+    with pytest.raises(ConfigError, match=r"bad\.json is not a labelled case: \S"):
+        load_cases(tmp_path)

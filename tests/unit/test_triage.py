@@ -378,3 +378,20 @@ def test_health_is_not_said_beside_a_failure_that_is_untested_and_likely():
     unlikely = triage(_quiet(), has_baseline=False, opinion=_opinion(training_collapse=0.49))
     assert unlikely.label == Label.HEALTHY
     assert unlikely.failures["training_collapse"].reason.startswith(UNTESTED)
+
+
+def test_a_rule_about_what_the_classifier_does_not_look_at_is_not_contradicted_by_it():
+    evidence = replace(_evidence("fired"), measurement="decoding.majority_gain_deployment")
+    fired = _finding(VARIANCE, "fired", code="EDX204", evidence=(evidence,))
+    diagnosis = triage([*_decisive(), fired], has_baseline=True, opinion=_opinion(inference_variance=0.01))
+    standing = diagnosis.failures["inference_variance"]
+    assert (diagnosis.label, standing.status, standing.probability) == (VARIANCE, "present", None)
+    assert standing.reason == "EDX204 fired; the classifier does not look at what that rule saw"
+
+
+def test_a_number_that_is_missing_is_not_cleared_by_the_classifier():
+    gone = replace(_evidence("undecided"), value=None, ci=None, missing_reason="no probe measured it")
+    findings = [replace(_finding(COLLAPSE, "undecided", code="EDX102", decisive=False), evidence=(gone,))]
+    diagnosis = triage(findings, has_baseline=False, opinion=_opinion(training_collapse=0.05))
+    assert diagnosis.failures["training_collapse"].status == "undetermined"
+    assert diagnosis.label == Label.INCONCLUSIVE
