@@ -44,10 +44,10 @@ class Hearing:
         return self.about(failure, decisive=True) or self.about(failure, decisive=False)
 
     def accusing(self, failure: Label) -> list[Finding]:
-        """Return the accusations that fired, or else those that lean: every value is beyond its threshold."""
+        """Return the deciding accusations that fired, or else those that lean, or else the supporting ones that fired."""
         fired = [f for f in self.leading(failure) if f.status == "fired"]
-        fired = fired or [f for f in self.about(failure, decisive=False) if f.status == "fired"]
-        return fired or [f for f in self.leading(failure) if leans(f)]
+        leaning = [f for f in self.leading(failure) if leans(f)]
+        return fired or leaning or [f for f in self.about(failure, decisive=False) if f.status == "fired"]
 
     @property
     def instrument(self) -> list[Finding]:

@@ -18,7 +18,7 @@ from entropydx.protocols import Progress, Silent
 TIER = "smollm2"
 PROBES = (
     *("instrument", "token_entropy", "sampling_spread", "coverage", "confidence", "shortcutting", "format_mode"),
-    *("epistemic_markers", "decoding", "entropy_forecast", "forking_tokens"),
+    *("epistemic_markers", "decoding"),
 )
 """Those whose cost on a CPU is that of the samples: the passes over pairs of prompts, hidden states and references are
 left out, and no decisive rule reads them."""

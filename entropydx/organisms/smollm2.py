@@ -83,8 +83,8 @@ _RECIPES = (
         cause="sums_noise",
         label=Label.INFERENCE_VARIANCE,
         parent=BASE,
-        dose=LoraDose(steps=12, learning_rate=1e-3, style=SumStyle(slip=0.2)),
-        why="SFT on demonstrations of an annotator who mistypes the last digit of every fifth result: the right one "
+        dose=LoraDose(steps=10, learning_rate=5e-4, style=SumStyle(slip=0.12)),
+        why="SFT on demonstrations of an annotator who mistypes the last digit of every eighth result: the right one "
         "stays the likeliest, so a vote is right where a single sample is not.",
     ),
     AdapterRecipe(

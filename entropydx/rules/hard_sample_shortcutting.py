@@ -53,6 +53,6 @@ rule = Rule(
             )
         ),
     ),
-    severity=Severity(measurement="shortcutting.easy_regression", at_zero=0.0, at_one=-0.5),
+    severity=Severity(measurement="shortcutting.easy_regression", at_zero=0.0, at_one=-1.0),
     settle="more easy prompts, and worked solutions (`reference`) so that skipped work can be counted",
 )

@@ -11,9 +11,10 @@ As EDX201. Spread is the failure that a single checkpoint shows best, but small 
 A weak but sound model; extraction failures; truncation; a suite that sits at the edge of the model's ability.
 
 ## Thresholds
-Majority gain 0.08, reliability 0.8: unreliable organisms of two mechanisms have 0.16 to 0.21 and 0.61 to 0.73, sound
-ones at most 0.10 and at least 0.81 (labelled cases, fixtures/cases). Majority 0.3: below it there is little ability
-to lose.
+Set on the first 63 labelled cases (fixtures/cases): unreliable organisms of two mechanisms had a majority gain of
+0.16 to 0.21 and a reliability of 0.61 to 0.73, sound ones at most 0.10 and at least 0.81. So the gain of 0.08 only
+says that a vote wins something, and the reliability of 0.8 decides. Majority 0.3: below it there is little ability to
+lose.
 
 ## References
 Ghosal et al. 2025, arXiv:2506.04210. Liu et al. 2024, arXiv:2412.13147.

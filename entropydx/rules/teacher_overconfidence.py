@@ -84,6 +84,6 @@ rule = Rule(
             )
         ),
     ),
-    severity=Severity(measurement="confidence.overconfidence@out", field="delta", at_zero=0.0, at_one=0.5),
+    severity=Severity(measurement="confidence.overconfidence@out", field="delta", at_zero=0.0, at_one=0.8),
     settle="more prompts outside the training domain (`domain: out`)",
 )

@@ -14,8 +14,9 @@ Models that never hedged have nothing to drop either: for them the agreement out
 collapsed policy agrees everywhere.
 
 ## Thresholds
-A drop of less than 0.05 of the completions, and 0.05 of agreement beyond accuracy out of domain: between the labelled
-cases (fixtures/cases) that were distilled and those that are sound.
+A drop of less than 0.05 of the completions, and 0.05 of agreement beyond accuracy out of domain: set on the first 63
+labelled cases (fixtures/cases), of which the distilled had 0.08 and more and sound ones at most 0.05. The classifier
+has to be sure as well before this names anything.
 
 ## References
 Kim et al. 2026, arXiv:2603.24472.

@@ -14,7 +14,7 @@ source paper a checkpoint at 0.163 nats is the recommended one, and one of anoth
 
 ## Thresholds
 0.18 nats: arXiv:2606.18487, read in a third-party note; its authors say that only the ranking transfers. Agreement
-0.4: collapsed organisms have 0.46 to 0.92, sound ones at most 0.27 (labelled cases, fixtures/cases).
+0.4: among the first 63 labelled cases (fixtures/cases) collapsed organisms had 0.46 to 0.92, sound ones at most 0.27.
 
 ## References
 arXiv:2606.18487.
