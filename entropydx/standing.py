@@ -44,7 +44,7 @@ class Hearing:
         return self.about(failure, decisive=True) or self.about(failure, decisive=False)
 
     def accusing(self, failure: Label) -> list[Finding]:
-        """Return the deciding accusations that fired, or else those that lean, or else the supporting ones that fired."""
+        """Return the deciding accusations that fired, else those that lean, else the supporting ones that fired."""
         fired = [f for f in self.leading(failure) if f.status == "fired"]
         leaning = [f for f in self.leading(failure) if leans(f)]
         return fired or leaning or [f for f in self.about(failure, decisive=False) if f.status == "fired"]

@@ -28,7 +28,7 @@ Cui et al. 2025, arXiv:2505.22617. Wang et al. 2025, arXiv:2506.01939. Yue et al
 large k).
 """
 
-from entropydx.types import Label, Rule, Severity, Threshold
+from entropydx.types import AnyOf, Label, Rule, Severity, Threshold
 
 CASES = "labelled cases, fixtures/cases"
 
@@ -42,7 +42,14 @@ rule = Rule(
     when=(
         Threshold(measurement="token_entropy.mean_ratio", op="<", value=0.7, source=CASES),
         Threshold(measurement="sampling_spread.wrong_agreement", field="delta", op=">", value=0.15, source=CASES),
-        Threshold(measurement="coverage.support_retention", op="<", value=0.95, source=CASES),
+        AnyOf(
+            options=(
+                Threshold(measurement="coverage.support_retention", op="<", value=0.95, source=CASES),
+                Threshold(
+                    measurement="sampling_spread.wrong_agreement", field="delta", op=">", value=0.30, source=CASES
+                ),
+            )
+        ),
     ),
     unless=(
         Threshold(
