@@ -47,6 +47,8 @@ MEANING = {
 """What each label claims."""
 
 
+WORTH_A_WORD = 0.1
+"""Strength times probability from which a runner-up is named: half of what leaves a failure unlikely."""
 Standings = Mapping[str, FailureAssessment]
 """The standing of each failure, by the label's value."""
 
@@ -70,7 +72,7 @@ def _weight(standing: FailureAssessment) -> float:
 
 
 def _runner_up(hearing: Hearing, label: Label, standings: Standings) -> Label | None:
-    """Return the most supported other failure; None when nothing speaks for any."""
+    """Return the most supported other failure; None when little speaks for any."""
 
     def support(failure: Label) -> float:
         accusing = hearing.about(failure, decisive=True) or hearing.about(failure, decisive=False)
@@ -78,7 +80,7 @@ def _runner_up(hearing: Hearing, label: Label, standings: Standings) -> Label | 
         return max((f.strength for f in accusing), default=0.0) * (1.0 if probability is None else probability)
 
     best = max((f for f in FAILURES if f != label), key=support)
-    return best if support(best) > 0 else None
+    return best if support(best) > WORTH_A_WORD else None
 
 
 def _confidence(hearing: Hearing, label: Label, standings: Standings) -> Confidence:
