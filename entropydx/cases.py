@@ -17,7 +17,7 @@ from entropydx.errors import ConfigError
 from entropydx.types import FAILURES, Label, Measured, Measurement, Missing
 
 Truth = Literal["present", "absent", "unclear"]
-UNCLEAR = "unclear"
+UNCLEAR: Literal["unclear"] = "unclear"
 LABELS = (*map(str, FAILURES), str(Label.HEALTHY), str(Label.ABNORMAL), UNCLEAR)
 """What a case can be, the four failures first."""
 DIGITS = 4
@@ -64,6 +64,17 @@ class Case:
     check: Mapping[str, float]
     """Numbers of the independent check, with those of the baseline behind `base/`."""
     draws: tuple[Draw, ...] = field(repr=False)
+
+    @property
+    def policy_truth(self) -> Mapping[str, Truth]:
+        """The truth of each failure where the policy at temperature 1 can show it.
+
+        What the check says of inference variance may come from the deployment's sampling, where that was drawn: it is
+        `unclear` then, for a judge that does not look at the deployment.
+        """
+        deployed = any(number.startswith("deployed/") for number in self.check)
+        hidden: dict[str, Truth] = {str(Label.INFERENCE_VARIANCE): UNCLEAR} if deployed else {}
+        return {**self.truth, **hidden}
 
     @property
     def is_sound(self) -> bool:

@@ -199,7 +199,7 @@ def _would_settle(hearing: Hearing, label: Label, standings: Standings, has_base
     if not has_baseline:
         advice.append(
             "give the checkpoint before the suspected training with --baseline: "
-            "without one a failure has no severity, and is named with low confidence at best"
+            "without one all failures but inference variance rest on a suspicion and the classifier"
         )
     if label not in {Label.ABNORMAL}:
         unseen = [f.words for f in FAILURES if not [x for x in hearing.findings if x.failure == f]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entropydx.cases import Case
+from entropydx.cases import UNCLEAR, Case
 from entropydx.errors import ConfigError
 from entropydx.features import FeatureSet
 from entropydx.types import FloatArray, IntArray, Label, Missing
@@ -55,17 +55,12 @@ class Table:
         return np.array([i for i, own in enumerate(of) if own != name], dtype=int)
 
 
-def _is_elsewhere(case: Case, failure: Label) -> bool:
-    """Return whether a truth may come from the deployment's sampling, which no feature looks at."""
-    return failure == Label.INFERENCE_VARIANCE and any(number.startswith("deployed/") for number in case.check)
-
-
 def tabulate(cases: Sequence[Case], failure: Label, features: FeatureSet, *, has_baseline: bool) -> Table:
     """Return the cases of known truth, by their draw of seed 0."""
     rows, kept, dropped = [], [], []
     for case in cases:
         draw = next((d for d in case.draws if d.seed == 0), None)
-        if draw is None or case.truth[failure] == "unclear" or _is_elsewhere(case, failure):
+        if draw is None or case.policy_truth[failure] == UNCLEAR:
             continue
         by_name = {m.name: m for m in (draw.measurements if has_baseline else draw.alone)}
         numbers = [f.read(by_name) for f in features]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from entropydx import __version__, document, pipeline
-from entropydx.cases import Case, load_cases
+from entropydx.cases import UNCLEAR, Case, load_cases
 from entropydx.classifier import Classifier
 from entropydx.errors import ConfigError
 from entropydx.protocols import Progress, Silent
@@ -93,7 +93,7 @@ def mistakes(verdicts: Sequence[Verdict], rules: dict[str, Rule]) -> tuple[Mista
     grouped: dict[tuple[str, str, str], list[Verdict]] = defaultdict(list)
     for scope in SCOPES:
         for v in tallies.compared(verdicts, scope, LISTED):
-            if v.truth not in {tallies.UNCLEAR, v.label}:
+            if v.truth not in {UNCLEAR, v.label}:
                 grouped[scope, v.case.name, v.label].append(v)
     return tuple(_mistake(mine, rules) for mine in grouped.values())
 

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from entropydx import scoring
+from entropydx.cases import UNCLEAR
 from entropydx.selftest.judging import SCOPES, Verdict, is_own_baseline
 from entropydx.types import (
     FAILURES,
@@ -30,7 +31,6 @@ from entropydx.types import (
     SelfComparison,
 )
 
-UNCLEAR = "unclear"
 SCORED = tuple(str(label) for label in (*FAILURES, Label.HEALTHY))
 """The labels of the macro-F1."""
 TRUTHS = (*SCORED, str(Label.ABNORMAL), UNCLEAR)
@@ -204,7 +204,7 @@ def classifier_scores(verdicts: Sequence[Verdict], scope: Scope, reading: Readin
 
 
 def _classifier_score(mine: Sequence[Verdict], failure: str, scope: Scope, reading: Reading) -> ClassifierScore:
-    known = [v for v in mine if v.case.truth[failure] != UNCLEAR]
+    known = [v for v in mine if v.case.policy_truth[failure] != UNCLEAR]
     named = [v for v in known if (v.probability(failure) or 0.0) >= LIKELY]
     there = [v for v in known if v.case.truth[failure] == "present"]
     return ClassifierScore(
@@ -224,7 +224,7 @@ def calibration(verdicts: Sequence[Verdict], scope: Scope, reading: Reading) -> 
         str(f): [
             (p, v.case.truth[f] == "present", v.group)
             for v in mine
-            if v.case.truth[f] != UNCLEAR and (p := v.probability(f)) is not None
+            if v.case.policy_truth[f] != UNCLEAR and (p := v.probability(f)) is not None
         ]
         for f in FAILURES
     }

@@ -122,7 +122,7 @@ def test_interruption_exits_130_and_a_second_process_is_refused(tmp_path: Path) 
     assert second.returncode == 2
     assert "another process is writing" in second.stderr
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "resumes" in err
 

@@ -66,4 +66,5 @@ def test_without_a_baseline_nothing_sound_is_accused_and_no_failure_is_called_so
     label = TRUTH[name][1]
     assert any("--baseline" in advice for advice in report.diagnosis.would_settle_it)
     assert report.diagnosis.label in {label, Label.INCONCLUSIVE}, report.diagnosis.summary
-    assert report.diagnosis.confidence != "high"
+    if label != Label.INFERENCE_VARIANCE:  # which shows in a checkpoint alone
+        assert report.diagnosis.confidence != "high"

@@ -9,6 +9,8 @@ COLLAPSED = {
     "token_entropy.mean_ratio": 0.1,
     "token_entropy.fork_mass_ratio": 0.1,
     "sampling_spread.coverage": (0.6, -0.3),
+    "sampling_spread.wrong_agreement": (0.8, 0.5),
+    "coverage.support_retention": 0.7,
     "sampling_spread.pass_at_1": (0.6, 0.0),
 }
 SOUND = {
@@ -16,6 +18,7 @@ SOUND = {
     "token_entropy.fork_mass_ratio": 0.95,
     "sampling_spread.coverage": (0.9, 0.0),
     "sampling_spread.wrong_agreement": (0.3, 0.0),
+    "coverage.support_retention": 0.99,
     "sampling_spread.pass_at_1": (0.6, 0.0),
     "sampling_spread.majority_gain": (0.02, 0.0),
     "shortcutting.easy_regression": (0.0, 0.0),

@@ -101,7 +101,7 @@ def test_sound_cases_of_a_failing_recipe_stand_behind_the_controls() -> None:
 def test_bases_without_a_threshold_of_their_own_are_scored_apart() -> None:
     said = [
         verdict(a_case(COLLAPSE), COLLAPSE),
-        verdict(a_case(COLLAPSE, base="words-base", recipe="s"), INCONCLUSIVE),
+        verdict(a_case(COLLAPSE, base="a base that no threshold was set on", recipe="s"), INCONCLUSIVE),
     ]
     found = tallies.outcome(said, "with_baseline", "in_sample")
     assert found.macro_f1_unseen.value == 0.0
@@ -280,7 +280,7 @@ def test_mistakes_name_the_evidence_that_misled(folder: Path) -> None:
     assert set(wrong) == {"missed", "accused"}
     accused = wrong["accused"]
     assert (accused.truth, accused.verdict, accused.n, accused.of) == (HEALTHY, COLLAPSE, 1, 1)
-    assert accused.misled.startswith("EDX101 fired: token_entropy.mean_ratio 0.1 [0.095, 0.105] below 0.27; ")
+    assert accused.misled.startswith("EDX101 fired: token_entropy.mean_ratio 0.1 [0.095, 0.105] below 0.7; ")
     assert accused.planted == "accused was made so"
     cleared = "EDX101 clear: token_entropy.mean_ratio 0.95 [0.945, 0.955] not below 0.27"
     assert wrong["missed"].misled.startswith(cleared)
