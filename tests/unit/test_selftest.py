@@ -282,7 +282,7 @@ def test_mistakes_name_the_evidence_that_misled(folder: Path) -> None:
     assert (accused.truth, accused.verdict, accused.n, accused.of) == (HEALTHY, COLLAPSE, 1, 1)
     assert accused.misled.startswith("EDX101 fired: token_entropy.mean_ratio 0.1 [0.095, 0.105] below 0.7; ")
     assert accused.planted == "accused was made so"
-    cleared = "EDX101 clear: token_entropy.mean_ratio 0.95 [0.945, 0.955] not below 0.27"
+    cleared = "EDX101 clear: token_entropy.mean_ratio 0.95 [0.945, 0.955] not below 0.7"
     assert wrong["missed"].misled.startswith(cleared)
     assert "abstains" in wrong["missed"].misled
 
