@@ -75,9 +75,10 @@ def _runner_up(hearing: Hearing, label: Label, standings: Standings) -> Label | 
     """Return the most supported other failure; None when little speaks for any."""
 
     def support(failure: Label) -> float:
-        accusing = hearing.about(failure, decisive=True) or hearing.about(failure, decisive=False)
         probability = standings[failure].probability
-        return max((f.strength for f in accusing), default=0.0) * (1.0 if probability is None else probability)
+        return max((f.strength for f in hearing.leading(failure)), default=0.0) * (
+            1.0 if probability is None else probability
+        )
 
     best = max((f for f in FAILURES if f != label), key=support)
     return best if support(best) > WORTH_A_WORD else None

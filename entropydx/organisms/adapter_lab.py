@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from entropydx import pipeline, store
+from entropydx import store
 from entropydx.cases import Case, Draw, write_case
 from entropydx.config import resolve, settings
-from entropydx.organisms.lab import BASE as OF_THE_BASE
-from entropydx.organisms.lab import measure_alone
+from entropydx.organisms.lab import draw, with_base
 from entropydx.organisms.smollm2 import BASE, RECORD, AdapterRecipe, adapter_recipes
 from entropydx.protocols import Progress, Silent
 
@@ -59,7 +57,7 @@ class AdapterLab:
             label=check["label"],
             truth=check["truth"],
             why=recipe.why,
-            check={**check["numbers"], **{f"{OF_THE_BASE}{key}": value for key, value in check["base"].items()}},
+            check=with_base(check["numbers"], check["base"]),
             draws=tuple(self._draw(recipe.name, seed, progress) for seed in self.seeds),
         )
 
@@ -76,8 +74,4 @@ class AdapterLab:
             "probes": ",".join(PROBES),
         }
         config = resolve(str(self.adapters / name), settings(flags, "the lab"))
-        report = pipeline.diagnose(config, progress, base_run if name != BASE else None)
-        alone = measure_alone(run)
-        if name != BASE:
-            shutil.rmtree(run)  # the case has all that is judged
-        return Draw(seed=seed, measurements=tuple(map(pipeline.to_measurement, report.measurements)), alone=alone)
+        return draw(config, base_run if name != BASE else None, progress)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from entropydx import pipeline, store
 from entropydx.cases import Case, Draw, from_json, write_case
-from entropydx.config import resolve, settings
+from entropydx.config import RunConfig, resolve, settings
 from entropydx.errors import ConfigError
 from entropydx.organisms.catalogue import Recipe
 from entropydx.organisms.doses import Dose, EditDose, PretrainDose
@@ -127,7 +127,7 @@ class Lab:
             label=check["label"],
             truth=check["truth"],
             why=recipe.why,
-            check={**numbers, **{f"{BASE}{key}": value for key, value in base.items()}},
+            check=with_base(numbers, base),
             draws=self._draws(recipe.name, baseline, known, progress),
         )
 
@@ -159,11 +159,7 @@ class Lab:
             self._draw(baseline, baseline, seed, progress)
         flags = {"baseline": str(self._place(baseline, progress)), "seed": seed, "run_dir": str(run)}
         config = resolve(str(self._place(name, progress)), settings(flags, "the lab"))
-        report = pipeline.diagnose(config, progress, base_run if name != baseline else None)
-        alone = measure_alone(run)
-        if name != baseline:
-            shutil.rmtree(run)  # some 10 MB, and the case has all that is judged
-        return Draw(seed=seed, measurements=tuple(map(pipeline.to_measurement, report.measurements)), alone=alone)
+        return draw(config, base_run if name != baseline else None, progress)
 
 
 def in_runs(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
@@ -174,6 +170,28 @@ def in_runs(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
         key = dose if isinstance(dose, EditDose | PretrainDose) else replace(dose, steps=0)
         runs.setdefault((recipe.cause, key), []).append(recipe)
     return list(runs.values())
+
+
+def draw(config: RunConfig, base_run: Path | None, progress: Progress) -> Draw:
+    """Diagnose a checkpoint in the run directory of `config`; return what was measured, with the baseline and without.
+
+    Parameters
+    ----------
+    base_run : Path, optional
+        The run directory of the baseline, whose samples are taken over; the checkpoint's own is then removed. None: the
+        checkpoint is the baseline, and its run is kept for others.
+    """
+    run = Path(str(config.run_dir))
+    report = pipeline.diagnose(config, progress, base_run)
+    alone = measure_alone(run)
+    if base_run is not None:
+        shutil.rmtree(run)  # some 10 MB, and the case has all that is judged
+    return Draw(seed=config.seed, measurements=tuple(map(pipeline.to_measurement, report.measurements)), alone=alone)
+
+
+def with_base(numbers: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:
+    """Return the numbers of a check as a case holds them: those of the baseline behind `base/`."""
+    return {**numbers, **{f"{BASE}{key}": value for key, value in base.items()}}
 
 
 def measure_alone(run: Path) -> tuple[Measurement, ...]:
