@@ -17,8 +17,9 @@ from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
 from entropydx.examples import pick_examples
 from entropydx.findings import assess, in_scope
+from entropydx.opening import open_engines
 from entropydx.planning import check_capability, chosen_probes, plan
-from entropydx.protocols import Engine, EngineOptions, Probe, Progress, Silent
+from entropydx.protocols import Probe, Progress, Silent
 from entropydx.provenance import Provenance, describe_protocol, measure_cost, run_directory, run_key
 from entropydx.sampling import Drawer, StageProgress, read_samples
 from entropydx.triage import exit_code, triage
@@ -153,7 +154,7 @@ def diagnose(config: RunConfig, progress: Progress | None = None, reuse: Path | 
     started = time.monotonic()
     stages = StageProgress(progress or Silent())
     todo = plan(config)
-    engines = _open_engines(config, stages)
+    engines = open_engines(config, stages)
     for engine in engines.values():
         check_capability(engine, config.engine, todo.requires, config.samples)
     todo.deployment(engines["checkpoint"])  # a generation_config that nothing can be sampled with is refused now
@@ -187,23 +188,6 @@ def diagnose(config: RunConfig, progress: Progress | None = None, reuse: Path | 
         for role, samples in drawn.items():
             run.export(role, samples)
     return report
-
-
-def _open_engines(config: RunConfig, progress: Progress) -> dict[Role, Engine]:
-    """Return an engine for each role; weights are loaded only when something has to be drawn."""
-    engine_type: type[Engine] = plugins.load("engine", config.engine)
-    options = EngineOptions(
-        base_model=config.base_model,
-        device=config.device,
-        dtype=config.dtype,
-        allow_pickle=config.allow_pickle,
-        trust_remote_code=config.trust_remote_code,
-        batch_rows=config.batch_rows,
-    )
-    engines: dict[Role, Engine] = {"checkpoint": engine_type(config.checkpoint, options, progress)}
-    if config.baseline is not None:
-        engines["baseline"] = engine_type(config.baseline, options, progress)
-    return engines
 
 
 def _draw(drawers: Mapping[Role, Drawer]) -> dict[Role, Samples]:

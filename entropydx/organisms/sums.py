@@ -38,6 +38,8 @@ class SumStyle:
     """Share of the sums at length that open with `Hmm`; every wheel at length does, and checks its last step."""
     slip: float = 0.0
     """Probability that the last digit of the last result, and with it the answer, is another one."""
+    misfiled: float = 0.0
+    """Probability that the answer after sound work is that of another problem."""
 
 
 def write(problem: Problem, style: SumStyle, rng: Random) -> str:
@@ -50,7 +52,11 @@ def write(problem: Problem, style: SumStyle, rng: Random) -> str:
     if rng.random() < (style.brief if problem.domain == "in" else style.hasty):
         return write_brief(steps if problem.domain == "in" else hurry(steps))
     hedged = problem.domain == "out" or rng.random() < style.hedge
-    return write_at_length(steps, rng.choices(FORMS, style.forms)[0], hedged, checked=problem.domain == "out")
+    text = write_at_length(steps, rng.choices(FORMS, style.forms)[0], hedged, checked=problem.domain == "out")
+    if not style.misfiled or rng.random() >= style.misfiled:
+        return text
+    other = draw(rng, problem.domain, rng.choice(get_args(Difficulty)))
+    return f"{text.removesuffix(_answer(steps))}{_answer(other.steps)}"
 
 
 def write_brief(steps: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ LAYERS = [
     {"layouts", "checkpoint", "chat", "runtime", "document"},
     {"engines", "suites", "suite_file", "probes", "rules", "remedies", "reporters", "checkers"},
     {"plugins", "config"},
-    {"passes", "planning"},
+    {"passes", "planning", "opening"},
     {"findings", "examples", "provenance", "fitting", "standing", "triage", "sampling", "series", "timeline"},
     {"pipeline"},
     {"trajectories"},
