@@ -13,7 +13,15 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from scipy import stats as distributions
 
-from entropydx.stats import MAX_UNDEFINED, Statistic, bootstrap_weights, divide, ratio_statistic, tail_probability
+from entropydx.stats import (
+    MAX_UNDEFINED,
+    Statistic,
+    at_level,
+    bootstrap_weights,
+    divide,
+    ratio_statistic,
+    tail_probability,
+)
 from entropydx.types import Bin, Figure, FloatArray, IntArray, Interval
 
 LEVEL = 0.95
@@ -70,7 +78,8 @@ def _resampled(
     defined = replicates[np.isfinite(replicates)]
     if len(defined) < (1 - MAX_UNDEFINED) * len(replicates):
         return None, "no interval: too few groups define it"
-    tail = tail_probability(len(names), LEVEL)
+    with at_level(LEVEL):
+        tail = tail_probability(len(names))
     low, high = np.quantile(defined, [tail, 1 - tail])
     if high - low < 1e-12:
         return None, "no interval: every group gives the same value"

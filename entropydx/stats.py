@@ -7,7 +7,9 @@ completions of one prompt are not independent evidence, so prompts are what is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -22,13 +24,30 @@ Statistic = Callable[[FloatArray], FloatArray]
 ALPHA = 0.05
 """Chance of accusing a checkpoint that has none of the four failures."""
 CI_LEVEL = 1 - ALPHA / len(FAILURES)
-"""Level of every interval: Bonferroni over the failures, so that the interval shown is the interval decided on. A rule
-is a conjunction of thresholds (an intersection-union test, Berger 1982), which needs no correction of its own; an
-`AnyOf` of two one-sided thresholds spends both tails of the two-sided interval, and no more."""
+"""Level of every interval of a run that is looked at once: Bonferroni over the failures, so that the interval shown is
+the interval decided on. A rule is a conjunction of thresholds (an intersection-union test, Berger 1982), which needs no
+correction of its own; an `AnyOf` of two one-sided thresholds spends both tails of the two-sided interval, and no more.
+"""
+_level: ContextVar[float] = ContextVar("level", default=CI_LEVEL)
 N_REPLICATES = 4000
 MAX_UNDEFINED = 0.1
 """Largest share of undefined replicates for which an interval is still given."""
 _QUANTILE_BINS = 1024
+
+
+@contextmanager
+def at_level(level: float) -> Iterator[None]:
+    """Give every interval that is made inside another level than `CI_LEVEL`, as repeated looks need (see `looks`)."""
+    token = _level.set(level)
+    try:
+        yield
+    finally:
+        _level.reset(token)
+
+
+def tail() -> float:
+    """Return the probability that every interval now leaves out on each side."""
+    return (1 - _level.get()) / 2
 
 
 # ── the bootstrap ─────────────────────────────────────────────────────────────────────────────────
@@ -44,13 +63,13 @@ def bootstrap_weights(n_prompts: int, seed: int = 0) -> FloatArray:
     return weights
 
 
-def tail_probability(n_prompts: int, level: float = CI_LEVEL) -> float:
-    """Return the tail of the *expanded* percentile interval, wider than (1 - level) / 2 for few prompts.
+def tail_probability(n_prompts: int) -> float:
+    """Return the tail of the *expanded* percentile interval, wider than `tail()` for few prompts.
 
     The plain percentile interval is too narrow by sqrt(n/(n-1)) and uses normal in place of t quantiles; Hesterberg
     (2015, arXiv:1411.5279) expands the tail to Phi(sqrt(n/(n-1)) t_{alpha/2, n-1}).
     """
-    t = stats.t.ppf((1 - level) / 2, n_prompts - 1)
+    t = stats.t.ppf(tail(), n_prompts - 1)
     return float(special.ndtr(np.sqrt(n_prompts / (n_prompts - 1)) * t))
 
 
@@ -59,14 +78,14 @@ def _interval(replicates: FloatArray, n_prompts: int) -> Interval | None:
     defined = replicates[np.isfinite(replicates)]
     if len(defined) < (1 - MAX_UNDEFINED) * len(replicates):
         return None
-    tail = tail_probability(n_prompts)
-    low, high = np.quantile(defined, [tail, 1 - tail])
+    outside = tail_probability(n_prompts)
+    low, high = np.quantile(defined, [outside, 1 - outside])
     return float(low), float(high)
 
 
 def _no_event_bound(n_prompts: int) -> float:
     """Return the upper limit of a rate of which `n_prompts` prompts showed no instance (Clopper & Pearson 1934)."""
-    return float(1 - ((1 - CI_LEVEL) / 2) ** (1 / n_prompts))
+    return float(1 - tail() ** (1 / n_prompts))
 
 
 def _widen_flat(value: float, ci: Interval | None, n_prompts: int, bounds: Interval | None) -> Interval | None:

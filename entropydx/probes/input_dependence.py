@@ -174,7 +174,7 @@ def lower_bound(values: FloatArray, floor: float, seed: int) -> float:
     equal it is the exact binomial bound between them and the floor.
     """
     sums = _spacings(len(values) + 1, seed) @ np.append(values, floor)
-    return float(np.quantile(sums, (1 - stats.CI_LEVEL) / 2))
+    return float(np.quantile(sums, stats.tail()))
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ LAYERS = [
     {"protocols"},
     {
         "stats",
+        "looks",
         "calibration",
         "scoring",
         "lexicon",
