@@ -31,6 +31,7 @@ from entropydx.types import Quality, Report  # noqa: E402
 REFERENCE = ROOT / "docs" / "reference"
 COMMANDS = (
     "diagnose",
+    "merge",
     "triage",
     "explain",
     "list",

@@ -7,6 +7,7 @@ else.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -38,6 +39,9 @@ BUDGETS = {
     "thorough": Budget(prompts=216, samples=32, max_new_tokens=4096),
 }
 """Prompts are multiples of 27: nine built-in families at three difficulties."""
+MOST_PROMPTS = 432
+"""Of a budget in tokens: what it pays for decides, and hardly any failure is decided by more prompts than this."""
+UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,14 @@ class Settings:
     map: dict[str, str] | None = None
     """Field of the suite's record to the column of the file."""
     engine: str | None = None
-    budget: Literal["quick", "standard", "thorough"] | None = None
+    endpoint: str | None = None
+    """Address of an OpenAI-compatible server."""
+    baseline_endpoint: str | None = None
+    vocab_size: int | None = None
+    """V of a model that only a server has."""
+    budget: str | int | None = None
+    """A name of `BUDGETS`, or about how many tokens to draw: 200000, 200k, 1.5M."""
+    adaptive: bool | None = None
     prompts: int | None = None
     samples: int | None = None
     max_new_tokens: int | None = None
@@ -60,6 +71,8 @@ class Settings:
     device: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
     batch_rows: int | None = None
+    workers: int | None = None
+    ray: str | None = None
     thinking: Literal["auto", "on", "off"] | None = None
     deploy_temperature: float | None = None
     deploy_top_p: float | None = None
@@ -67,6 +80,8 @@ class Settings:
     """A file of epistemic markers, one a line."""
     probes: str | None = None
     """Names joined by commas."""
+    shard: str | None = None
+    """i/N: draw only this part of the run."""
     run_dir: str | None = None
     allow_pickle: bool | None = None
     trust_remote_code: bool | None = None
@@ -84,7 +99,17 @@ class RunConfig:
     """flag, config, checkpoint or default."""
     map: Mapping[str, str] = field(default_factory=dict)
     engine: str = "hf"
+    endpoint: str | None = None
+    """Address of an OpenAI-compatible server, for engines that ask one."""
+    baseline_endpoint: str | None = None
+    """Of the baseline's server; None: the checkpoint's."""
+    vocab_size: int = 0
+    """V of a model that only a server has; 0 when nobody says."""
     budget: str = "quick"
+    tokens: int | None = None
+    """About how many tokens to draw; None: as many as the prompts take."""
+    adaptive: bool = True
+    """Look after rounds of prompts, and stop when every failure is decided."""
     prompts: int = BUDGETS["quick"].prompts
     samples: int = BUDGETS["quick"].samples
     max_new_tokens: int = BUDGETS["quick"].max_new_tokens
@@ -94,6 +119,11 @@ class RunConfig:
     device: str = "auto"
     dtype: str = "auto"
     batch_rows: int = 0
+    workers: int | None = None
+    """Processes, or with `ray` actors, that the work is shared out to; None: this process alone, or what the cluster
+    has room for."""
+    ray: str | None = None
+    """Address of a Ray cluster; `auto` finds one, `local` starts one; None: no Ray."""
     thinking: Literal["auto", "on", "off"] = "auto"
     deploy_temperature: float | None = None
     """Of the deployment sampling; None: what the checkpoint's own generation_config says."""
@@ -101,6 +131,8 @@ class RunConfig:
     lexicon: str | None = None
     probes: str | None = None
     """None: all of them."""
+    shard: str | None = None
+    """i/N, from 1/N to N/N; None: the whole run."""
     run_dir: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
@@ -112,11 +144,33 @@ class RunConfig:
         _check_range("temperature", self.temperature, 0.0, 10.0)
         _check_range("seed", self.seed, 0, MAX_SEED)
         _check_range("batch_rows", self.batch_rows, 0, None)
+        _check_range("vocab_size", self.vocab_size, 0, None)
+        _check_range("workers", 1 if self.workers is None else self.workers, 1, None)
+        if self.tokens is not None and not self.adaptive:
+            raise ConfigError(
+                "a budget in tokens needs rounds, and here all prompts are drawn at once", "use --budget with a name"
+            )
         _check_top_p("top-p", self.top_p)
         if self.deploy_temperature is not None:
             _check_range("deploy_temperature", self.deploy_temperature, 0.0, 10.0)
         if self.deploy_top_p is not None:
             _check_top_p("deploy-top-p", self.deploy_top_p)
+        if self.shard is not None:
+            parse_shard(self.shard)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return i and N of a shard `i/N`.
+
+    Raises
+    ------
+    ConfigError
+        It is not written so, or i is not between 1 and N.
+    """
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise ConfigError(f"--shard {text} is no part of a run", "give i/N with i from 1 to N, for example 2/8")
+    return int(index), int(count)
 
 
 def _check_range(name: str, value: float, low: float, high: float | None) -> None:
@@ -214,12 +268,24 @@ def resolve(checkpoint: str, flags: Settings, project: Settings | None = None) -
         # A budget that was asked for is larger or smaller on purpose; what the model can take in one answer stays.
         sidecar = replace(sidecar, prompts=None, samples=None)
     chosen = {f.name: value for f in fields(Settings) if (value := _first(f.name, flags, project, sidecar)) is not None}
-    name = chosen.get("budget", "quick")
-    size = BUDGETS[name]
+    name, tokens = _budget(chosen.get("budget", "quick"))
+    size = BUDGETS[name] if tokens is None else replace(BUDGETS["quick"], prompts=MOST_PROMPTS)
     sizes = {"prompts": size.prompts, "samples": size.samples, "max_new_tokens": size.max_new_tokens}
     adjusted = "" if sizes.keys().isdisjoint(chosen) else ", adjusted"
     config = RunConfig(checkpoint=checkpoint, suite_source=_suite_source(flags, project, sidecar))
-    return replace(config, **{**sizes, **chosen, "budget": name + adjusted})
+    return replace(config, **{**sizes, **chosen, "budget": name + adjusted, "tokens": tokens})
+
+
+def _budget(asked: str | int) -> tuple[str, int | None]:
+    """Return the name of a budget, and its tokens when it is a number of them."""
+    text = str(asked).strip()
+    if text in BUDGETS:
+        return text, None
+    number = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text.replace("_", "").replace(",", ""))
+    tokens = round(float(number[1]) * UNITS[number[2].lower()]) if number else 0
+    if tokens < 1:
+        raise ConfigError(f"budget '{text}' is neither a name nor a number of tokens", f"{', '.join(BUDGETS)}, or 200k")
+    return f"{tokens} tokens", tokens
 
 
 def _first(name: str, *sources: Settings) -> Any:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class EntropydxError(Exception):
@@ -37,6 +38,17 @@ class EntropydxError(Exception):
         super().__init__(f"{message} ({hint})" if hint else message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the error as it stands: it crosses from a worker to the process that the user started."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[EntropydxError], args: tuple[Any, ...], state: dict[str, Any]) -> EntropydxError:
+    """Return an unpickled error without calling its constructor, whose parameters differ from class to class."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(EntropydxError):

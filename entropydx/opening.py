@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from entropydx import plugins
 from entropydx.config import RunConfig
+from entropydx.errors import ConfigError
+from entropydx.fleet import Fleet, local_fleet
 from entropydx.protocols import Engine, EngineOptions, Progress
 from entropydx.types import Role
 
 
-def open_engines(config: RunConfig, progress: Progress) -> dict[Role, Engine]:
-    """Return an engine for each role; weights are loaded only when something has to be drawn."""
-    engine_type: type[Engine] = plugins.load("engine", config.engine)
+def hire(config: RunConfig) -> Fleet | None:
+    """Return the workers that a configuration asks for, or None where this process does the work itself.
+
+    Raises
+    ------
+    ConfigError
+        They are more than the GPUs, no Ray cluster answers, or Ray is not installed.
+    """
+    if config.ray is not None:
+        from entropydx import cluster  # noqa: PLC0415 - an extra
+
+        return cluster.hire(config.ray, config.workers, config.device)
+    if config.workers is None or config.workers == 1:
+        return None
+    if config.device not in {"auto", "cpu", "cuda"}:
+        raise ConfigError(
+            f"{config.workers} workers cannot share device {config.device}",
+            "leave --device out: each worker gets a GPU of its own",
+        )
+    n_gpus = 0
+    if config.device != "cpu":
+        from entropydx.runtime import gpu_count  # noqa: PLC0415 - imports torch
+
+        n_gpus = gpu_count()
+    return local_fleet(config.workers, n_gpus)
+
+
+def open_engines(config: RunConfig, progress: Progress, fleet: Fleet | None = None) -> dict[Role, Engine]:
+    """Return an engine for each role; weights are loaded only when something has to be drawn.
+
+    Parameters
+    ----------
+    fleet : Fleet, optional
+        Workers that are there already; None hires what the configuration asks for, for these engines alone.
+    """
+    fleet = fleet or hire(config)
     options = EngineOptions(
         base_model=config.base_model,
         device=config.device,
@@ -18,8 +56,29 @@ def open_engines(config: RunConfig, progress: Progress) -> dict[Role, Engine]:
         allow_pickle=config.allow_pickle,
         trust_remote_code=config.trust_remote_code,
         batch_rows=config.batch_rows,
+        endpoint=config.endpoint,
+        vocab_size=config.vocab_size,
     )
-    engines: dict[Role, Engine] = {"checkpoint": engine_type(config.checkpoint, options, progress)}
+
+    def opened(ref: str, options: EngineOptions) -> Engine:
+        if fleet is not None:
+            return fleet.open(config.engine, ref, options, progress)
+        engine_type: type[Engine] = plugins.load("engine", config.engine)
+        return engine_type(ref, options, progress)
+
+    engines: dict[Role, Engine] = {"checkpoint": opened(config.checkpoint, options)}
     if config.baseline is not None:
-        engines["baseline"] = engine_type(config.baseline, options, progress)
+        theirs = config.baseline_endpoint or config.endpoint
+        engines["baseline"] = opened(config.baseline, replace(options, endpoint=theirs))
+        _check_told_apart(engines, theirs != config.endpoint)
     return engines
+
+
+def _check_told_apart(engines: Mapping[Role, Engine], two_servers: bool) -> None:
+    """Refuse two servers whose models cannot be told apart: their samples would pass for one model's."""
+    ours, theirs = engines["checkpoint"].info, engines["baseline"].info
+    if two_servers and ours.format == theirs.format == "server" and ours.fingerprint == theirs.fingerprint:
+        raise ConfigError(
+            f"both servers call their model '{ours.ref}', and say the same of it",
+            "serve the two under different names, or give the checkpoints' directories",
+        )

@@ -53,8 +53,13 @@ def condition_params(condition: DrawCondition, main: SamplingParams, deployment:
     )
 
 
+def first_prompts(condition: DrawCondition, prompts: Sequence[Prompt]) -> Sequence[Prompt]:
+    """Return the first prompts of a run, which a condition covers."""
+    return prompts[: math.ceil(condition.prompt_share * len(prompts))][: condition.max_prompts]
+
+
 def condition_prompts(
-    condition: DrawCondition, prompts: Sequence[Prompt], own: Mapping[str, Group]
+    condition: DrawCondition, prompts: Sequence[Prompt], own: Mapping[str, Group], whole: Sequence[Prompt] | None = None
 ) -> list[Prompt] | str:
     """Return the prompts of a condition with what it gives in them, or why there are none.
 
@@ -62,10 +67,13 @@ def condition_prompts(
     ----------
     own : mapping
         The checkpoint's main groups by prompt id, whose reasoning is given.
+    whole : sequence of Prompt, optional
+        All prompts of the run, when `prompts` are a shard of them: its first ones are what a condition covers.
     """
-    chosen = prompts[: math.ceil(condition.prompt_share * len(prompts))][: condition.max_prompts]
+    held = {p.id for p in prompts}
+    chosen = [p for p in first_prompts(condition, prompts if whole is None else whole) if p.id in held]
     if condition.given == "prompt":
-        return list(chosen)
+        return chosen
     if condition.given == "solution":
         guided = [p for prompt in chosen if (p := with_solution(prompt)) is not None]
         return guided or "no prompt of the suite has a reference solution"
@@ -161,24 +169,36 @@ def answer_cue(prompt: Prompt) -> str | None:
 # ── passages to score ─────────────────────────────────────────────────────────────────────────────
 
 
-def passages(name: ScorePass, groups: Sequence[Group], other: Sequence[Group]) -> list[Passage] | str:
+def passages(
+    name: ScorePass, groups: Sequence[Group], other: Sequence[Group], whole: Sequence[Prompt] | None = None
+) -> list[Passage] | str:
     """Return the passages of a pass, or why there are none.
 
     Parameters
     ----------
     groups, other : sequence of Group
         What the scoring checkpoint and the other one drew, in the suite's order.
+    whole : sequence of Prompt, optional
+        All prompts of the run, when the groups are of a shard of them: its first ones are what a pass covers.
     """
     if name == "reference":
         return _references(groups) or "no prompt of the suite has a reference solution"
     if name == "other":
         return [_passage(g.prompt, g, k) for g in other for k in range(min(OTHER_SAMPLES, len(g.completions)))]
     if name == "hidden":
-        return [_passage(g.prompt, g, 0) for g in groups[:HIDDEN_PROMPTS]]
-    chosen = groups[:CROSS_PROMPTS]
+        return [_passage(g.prompt, g, 0) for g in _first(groups, HIDDEN_PROMPTS, whole)]
+    chosen = _first(groups, CROSS_PROMPTS, whole)
     if len(chosen) < 2:
         return "needs at least 2 prompts"
     return [_passage(after.prompt, source, 0, CROSS_TOKENS) for after in chosen for source in chosen]
+
+
+def _first(groups: Sequence[Group], n: int, whole: Sequence[Prompt] | None) -> Sequence[Group]:
+    """Return those of the groups that are of the first `n` prompts of the run."""
+    if whole is None:
+        return groups[:n]
+    covered = {p.id for p in whole[:n]}
+    return [g for g in groups if g.prompt.id in covered]
 
 
 def _references(groups: Sequence[Group]) -> list[Passage]:

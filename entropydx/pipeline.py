@@ -11,17 +11,19 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from entropydx import __version__, document, plugins, store
+from entropydx import __version__, document, measuring, plugins, stats, store
 from entropydx.classifier import Classifier
 from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
 from entropydx.examples import pick_examples
 from entropydx.findings import assess, in_scope
+from entropydx.fleet import Fleet
 from entropydx.opening import open_engines
-from entropydx.planning import check_capability, chosen_probes, plan
-from entropydx.protocols import Probe, Progress, Silent
+from entropydx.planning import Plan, check_capability, chosen_probes, plan
+from entropydx.protocols import Engine, Probe, Progress, Silent
 from entropydx.provenance import Provenance, describe_protocol, measure_cost, run_directory, run_key
-from entropydx.sampling import Drawer, StageProgress, read_samples
+from entropydx.rounds import Judge, Judged, Outcome, Rounds
+from entropydx.sampling import StageProgress, read_samples
 from entropydx.triage import exit_code, triage
 from entropydx.types import (
     SCHEMA_VERSION,
@@ -54,7 +56,7 @@ def measure(
     progress.start("measuring", len(probes))
     found: list[Measurement] = []
     for _, probe in sorted(probes.items()):
-        found += probe.measure(samples, baseline)
+        found += measuring.measure(probe, samples, baseline)
         progress.advance()
     return found
 
@@ -102,22 +104,25 @@ def to_measurement(row: MeasurementRow) -> Measurement:
     return Measured(**{**fields, "unit": row.unit or ""})
 
 
-def build_report(
-    origin: Provenance, measurements: Sequence[Measurement], samples: Samples | None, previous: Report | None = None
-) -> Report:
-    """Return the report: rules, classifier, triage, recommendations and examples over measurements.
+def judge(measurements: Sequence[Measurement], *, has_baseline: bool) -> Judged:
+    """Return what rules, classifier and triage say of measurements."""
+    findings = find(measurements, has_baseline=has_baseline)
+    opinion = Classifier.load().assess({m.name: m for m in measurements}, has_baseline)
+    diagnosis = triage(findings, has_baseline=has_baseline, opinion=opinion)
+    return Judged(measurements=tuple(measurements), findings=findings, diagnosis=diagnosis)
+
+
+def build_report(origin: Provenance, judged: Judged, samples: Samples | None, previous: Report | None = None) -> Report:
+    """Return the report of what was judged, with recommendations and examples.
 
     Parameters
     ----------
     samples : Samples, optional
         For the excerpts; None keeps those of `previous`.
     """
-    has_baseline = origin.baseline is not None and not origin.against_itself
-    findings = find(measurements, has_baseline=has_baseline)
-    opinion = Classifier.load().assess({m.name: m for m in measurements}, has_baseline)
-    diagnosis = triage(findings, has_baseline=has_baseline, opinion=opinion)
+    diagnosis = judged.diagnosis
     diagnosis = replace(diagnosis, summary=" ".join([diagnosis.summary, *origin.caveats()]))
-    examples = pick_examples(findings, samples) if samples is not None else previous.examples if previous else ()
+    examples = pick_examples(judged.findings, samples) if samples is not None else previous.examples if previous else ()
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="entropydx", version=__version__),
@@ -127,8 +132,8 @@ def build_report(
         baseline=origin.baseline,
         protocol=origin.protocol,
         diagnosis=diagnosis,
-        measurements=tuple(_row(m) for m in measurements),
-        findings=findings,
+        measurements=tuple(_row(m) for m in judged.measurements),
+        findings=judged.findings,
         recommendations=recommend(diagnosis),
         examples=examples,
         cost=origin.cost,
@@ -138,13 +143,17 @@ def build_report(
 # ── the main job ──────────────────────────────────────────────────────────────────────────────────
 
 
-def diagnose(config: RunConfig, progress: Progress | None = None, reuse: Path | None = None) -> Report:
+def diagnose(
+    config: RunConfig, progress: Progress | None = None, reuse: Path | None = None, fleet: Fleet | None = None
+) -> Report:
     """Sample a checkpoint (and its baseline), and return the report, which is also in the run directory.
 
     Parameters
     ----------
     reuse : Path, optional
         A run directory whose checkpoint is this run's baseline under the same protocol: its samples are copied.
+    fleet : Fleet, optional
+        Workers that several diagnoses share; None hires what the configuration asks for.
 
     Raises
     ------
@@ -153,58 +162,88 @@ def diagnose(config: RunConfig, progress: Progress | None = None, reuse: Path | 
     """
     started = time.monotonic()
     stages = StageProgress(progress or Silent())
-    todo = plan(config)
-    engines = open_engines(config, stages)
-    for engine in engines.values():
-        check_capability(engine, config.engine, todo.requires, config.samples)
-    todo.deployment(engines["checkpoint"])  # a generation_config that nothing can be sampled with is refused now
+    todo, engines = prepare(config, stages, fleet)
     key = run_key(todo.prompts, todo.params, engines)
     with store.RunStore(run_directory(config, key), key) as run:
         if reuse is not None and "baseline" in engines:
             run.adopt_baseline(reuse)
-        drawers = {
-            role: Drawer(engine=engine, role=role, todo=todo, run=run, progress=stages)
-            for role, engine in engines.items()
-        }
         before = time.monotonic()
-        drawn = _draw(drawers)
-        sampling_s = time.monotonic() - before
-        measurements = measure(todo.probes, drawn["checkpoint"], drawn.get("baseline"), stages)
-        origin = Provenance(
-            checkpoint=engines["checkpoint"].info,
-            baseline=engines["baseline"].info if "baseline" in engines else None,
-            protocol=describe_protocol(config, todo, engines["checkpoint"]),
-            cost=measure_cost(drawn.values(), run.tokens_written, sampling_s, time.monotonic() - started),
-        )
+        drawn = Rounds(
+            todo=todo,
+            engines=engines,
+            run=run,
+            progress=stages,
+            judge=_judge_samples(engines, stages),
+            adaptive=config.adaptive,
+            tokens=config.tokens,
+        ).draw()
+        spent = (time.monotonic() - before, time.monotonic() - started)
+        origin = _provenance(config, todo, engines, drawn, (run.tokens_written, *spent))
+        samples = drawn.look.drawn
         run.write_manifest(
             {
                 **origin.to_manifest(),
-                "prompts": [p.id for p in todo.prompts],
-                "passes": {role: drawer.manifest() for role, drawer in drawers.items()},
+                "prompts": [g.prompt.id for g in samples["checkpoint"].groups],
+                "passes": {role: drawer.manifest() for role, drawer in drawn.look.drawers.items()},
             }
         )
-        report = build_report(origin, measurements, drawn["checkpoint"])
+        report = build_report(origin, drawn.judged, samples["checkpoint"])
         run.write_report(document.to_json(report))
-        for role, samples in drawn.items():
-            run.export(role, samples)
+        for role, of_role in samples.items():
+            run.export(role, of_role)
     return report
 
 
-def _draw(drawers: Mapping[Role, Drawer]) -> dict[Role, Samples]:
-    """Draw every role, one model in memory at a time: the baseline first, so that its text is there to be scored."""
-    ours, theirs = drawers["checkpoint"], drawers.get("baseline")
-    if theirs is None:
-        drawn: dict[Role, Samples] = {"checkpoint": ours.draw()}
-        ours.close()
-        return drawn
-    base = theirs.draw()
-    theirs.close()
-    mine = ours.draw()
-    mine = ours.score_other(mine, base)
-    ours.close()
-    base = theirs.score_other(base, mine)
-    theirs.close()
-    return {"checkpoint": mine, "baseline": base}
+def prepare(config: RunConfig, progress: Progress, fleet: Fleet | None = None) -> tuple[Plan, dict[Role, Engine]]:
+    """Return the sampling plan and the engines of a run, checked before a token is drawn."""
+    todo = plan(config)
+    engines = open_engines(config, progress, fleet)
+    for engine in engines.values():
+        check_capability(engine, config.engine, todo.requires, config.samples)
+    todo.deployment(engines["checkpoint"])  # a generation_config that nothing can be sampled with is refused now
+    return todo, engines
+
+
+def _judge_samples(engines: Mapping[Role, Engine], progress: Progress) -> Judge:
+    """Return what rounds ask of each look: measure, find and triage the samples of the roles."""
+    fingerprints = [engine.info.fingerprint for engine in engines.values()]
+    against_itself = len(set(fingerprints)) < len(fingerprints)
+
+    def of(probes: Mapping[str, Probe], drawn: Mapping[Role, Samples]) -> Judged:
+        measured = measure(probes, drawn["checkpoint"], drawn.get("baseline"), progress)
+        return judge(measured, has_baseline="baseline" in drawn and not against_itself)
+
+    return of
+
+
+def _provenance(
+    config: RunConfig,
+    todo: Plan,
+    engines: Mapping[Role, Engine],
+    drawn: Outcome,
+    spent: tuple[int, float, float],
+) -> Provenance:
+    """Return where the samples of a run come from.
+
+    Parameters
+    ----------
+    spent : (tokens, sampling_s, wall_s)
+        As `measure_cost` takes them.
+    """
+    look, samples = drawn.look, drawn.look.drawn
+    n_prompts = len(look.drawers["checkpoint"].todo.prompts)
+    return Provenance(
+        checkpoint=engines["checkpoint"].info,
+        baseline=engines["baseline"].info if "baseline" in engines else None,
+        protocol=describe_protocol(config, todo, engines["checkpoint"], n_prompts, look.level),
+        cost=replace(
+            measure_cost(samples.values(), *spent),
+            stopped_early=n_prompts < len(todo.prompts),
+            rounds=look.number,
+            stop=drawn.stop,
+            stop_reason=drawn.reason,
+        ),
+    )
 
 
 def retriage(path: Path) -> Report:
@@ -222,7 +261,8 @@ def retriage(path: Path) -> Report:
         origin = Provenance(
             checkpoint=previous.checkpoint, baseline=previous.baseline, protocol=previous.protocol, cost=previous.cost
         )
-        return build_report(origin, [to_measurement(r) for r in previous.measurements], None, previous)
+        judged = judge([to_measurement(r) for r in previous.measurements], has_baseline=origin.compares)
+        return build_report(origin, judged, None, previous)
     manifest = store.read_manifest(path)
     if "protocol" not in manifest or "passes" not in manifest:
         raise RunStoreError(
@@ -234,4 +274,5 @@ def retriage(path: Path) -> Report:
     if origin.baseline is not None:
         theirs = read_samples(path, "baseline", origin.baseline, origin.params, manifest)
     probes = chosen_probes(origin.protocol.probes)
-    return build_report(origin, measure(probes, samples, theirs), samples)
+    with stats.at_level(origin.protocol.ci_level):
+        return build_report(origin, judge(measure(probes, samples, theirs), has_baseline=origin.compares), samples)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from random import Random
 
 from entropydx import plugins
 from entropydx.config import RunConfig
@@ -21,12 +23,15 @@ class Plan:
     """What will be drawn, and what will be measured on it."""
 
     prompts: tuple[Prompt, ...]
+    """What is drawn: all prompts of the run, its first ones, or a shard of it."""
     params: SamplingParams
     probes: Mapping[str, Probe]
     requires: Requires
     lexicon: tuple[str, ...]
     deploy_temperature: float | None = None
     deploy_top_p: float | None = None
+    whole: tuple[Prompt, ...] | None = None
+    """All prompts of the run, when `prompts` are a shard of them: conditions and passes cover its first ones."""
 
     def deployment(self, engine: Engine) -> tuple[float, float] | str:
         """Return temperature and top_p of the deployment sampling, or why there is none to draw with."""
@@ -56,8 +61,11 @@ def plan(config: RunConfig) -> Plan:
     PluginNotFoundError
         A probe or a suite that does not exist.
     ConfigError
-        Two probes require different conditions of one name, or the lexicon cannot be read.
+        Two probes require different conditions of one name, or the lexicon cannot be read; or a shard is asked for,
+        which is planned in `shards` and gets no verdict.
     """
+    if config.shard is not None:
+        raise ConfigError(f"shard {config.shard} is a part of a run", "only `entropydx diagnose --shard` draws it")
     prompts = resolve_suite(config.suite, config.seed, config.prompts, config.map)
     if not prompts:
         raise SuiteError(f"suite '{config.suite}' has no prompts")
@@ -67,6 +75,19 @@ def plan(config: RunConfig) -> Plan:
             raise SuiteError(
                 f"prompt '{prompt.id}': no checker named '{prompt.checker}'", f"known: {', '.join(checkers)}"
             )
+    return plan_for(config, prompts)
+
+
+def plan_for(config: RunConfig, prompts: Sequence[Prompt]) -> Plan:
+    """Return the sampling plan on given prompts, in their order.
+
+    Raises
+    ------
+    PluginNotFoundError
+        A probe that does not exist.
+    ConfigError
+        Two probes require different conditions of one name, or the lexicon cannot be read.
+    """
     probes = chosen_probes(config.probes)
     requires = reduce(lambda a, b: a | b, (p.requires for p in probes.values()), Requires())
     names = [c.name for c in requires.conditions]
@@ -81,7 +102,7 @@ def plan(config: RunConfig) -> Plan:
         thinking=config.thinking,
     )
     return Plan(
-        prompts=tuple(prompts),
+        prompts=tuple(in_balanced_order(prompts, config.seed)),
         params=params,
         probes=probes,
         requires=requires,
@@ -89,6 +110,24 @@ def plan(config: RunConfig) -> Plan:
         deploy_temperature=config.deploy_temperature,
         deploy_top_p=config.deploy_top_p,
     )
+
+
+def in_balanced_order(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
+    """Return the prompts in a random order of which every beginning has about the shares of the whole.
+
+    A run is looked at after a part of its prompts, and what lies beside the main draw takes the first ones: the order
+    of a file, often by difficulty, would bias both. Each stratum (difficulty, domain, family) is shuffled and spread
+    evenly over the whole, every prompt at random within its own cell (systematic sampling, Cochran 1977, ch. 8).
+    """
+    rng = Random(f"order:{seed}")
+    strata: dict[tuple[str, str, str], list[Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        strata[prompt.difficulty, prompt.domain, prompt.family].append(prompt)
+    placed: list[tuple[float, Prompt]] = []
+    for stratum in strata.values():
+        rng.shuffle(stratum)
+        placed += [((i + rng.random()) / len(stratum), prompt) for i, prompt in enumerate(stratum)]
+    return [prompt for _, prompt in sorted(placed, key=lambda pair: pair[0])]
 
 
 def chosen_probes(names: str | None) -> dict[str, Probe]:
@@ -142,7 +181,7 @@ def check_capability(engine: Engine, name: str, requires: Requires, n_samples: i
     Raises
     ------
     EngineCapabilityError
-        It draws too few samples, the probes need more, or it has no exact entropies.
+        It draws too few samples, the probes need more, or it says nothing of entropies.
     """
     if n_samples > engine.provides.n_samples:
         raise EngineCapabilityError(
@@ -153,7 +192,8 @@ def check_capability(engine: Engine, name: str, requires: Requires, n_samples: i
         raise EngineCapabilityError(
             f"the probes require {requires.n_samples} samples of a prompt, not {n_samples}", "raise --samples"
         )
-    if requires.entropies and not engine.provides.entropies:
+    # Where they are only bounded, what needs them is missing from the report; see `measuring`.
+    if requires.entropies and not engine.provides.entropies and engine.scoring != "top_k":
         raise EngineCapabilityError(
             f"engine '{name}' gives no exact entropies, which the probes require", "use --engine hf"
         )

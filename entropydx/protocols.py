@@ -76,6 +76,10 @@ class EngineOptions:
     trust_remote_code: bool = False
     batch_rows: int = 0
     """Most rows decoded together; 0 lets the engine choose."""
+    endpoint: str | None = None
+    """Address of the server that draws, such as `http://host:8000/v1`; only of engines that ask one."""
+    vocab_size: int = 0
+    """V of a model that is known by its name alone; 0 when nobody says."""
 
 
 class Engine(Protocol):
@@ -88,7 +92,7 @@ class Engine(Protocol):
     provides: Requires
     """Capabilities; `n_samples` is the largest K it can serve."""
     scoring: str
-    """`in_loop` when entropies are exact and full-vocabulary."""
+    """`in_loop` or `rescored` when entropies are exact and full-vocabulary, `top_k` when they are only bounded."""
 
     def __init__(self, ref: str, options: EngineOptions, progress: Progress) -> None: ...
 
@@ -110,6 +114,11 @@ class Engine(Protocol):
     @property
     def batch_rows(self) -> int:
         """Most rows decoded together so far; 0 before anything was drawn."""
+        ...
+
+    @property
+    def leaves_room(self) -> bool:
+        """Whether another model of the same size would fit beside this one, now that its weights are loaded."""
         ...
 
     @property

@@ -17,7 +17,6 @@ from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
 from entropydx.planning import Plan
 from entropydx.protocols import Engine
-from entropydx.stats import CI_LEVEL
 from entropydx.suite_file import suite_sha
 from entropydx.types import CheckpointInfo, Cost, Prompt, Protocol, Role, Samples, SamplingParams
 
@@ -51,8 +50,13 @@ class Provenance:
         Raises
         ------
         RunStoreError
-            The manifest lacks a part, or has one that this version does not know.
+            The manifest lacks a part, or has one that this version does not know; or it is that of a shard.
         """
+        if (shard := manifest.get("key", {}).get("shard")) is not None:
+            raise RunStoreError(
+                f"this is shard {shard} of a run, and a part of a run gets no verdict",
+                "`entropydx merge` puts the shards together",
+            )
         try:
             return cls(
                 checkpoint=CheckpointInfo(**manifest["checkpoint"]),
@@ -69,6 +73,11 @@ class Provenance:
     def against_itself(self) -> bool:
         """Whether the baseline is the checkpoint: every change is then zero, which clears nothing."""
         return self.baseline is not None and self.baseline.fingerprint == self.checkpoint.fingerprint
+
+    @property
+    def compares(self) -> bool:
+        """Whether the samples can be judged against a baseline."""
+        return self.baseline is not None and not self.against_itself
 
     def caveats(self) -> tuple[str, ...]:
         """Return what a reader must know before the verdict: departures from the protocol that it is made for."""
@@ -135,22 +144,32 @@ def run_directory(config: RunConfig, key: Mapping[str, Any]) -> Path:
     return RUNS / f"{Path(config.checkpoint).name}-{digest}"
 
 
-def describe_protocol(config: RunConfig, todo: Plan, engine: Engine) -> Protocol:
-    """Return the protocol as the report states it."""
+def describe_protocol(config: RunConfig, todo: Plan, engine: Engine, n_prompts: int, ci_level: float) -> Protocol:
+    """Return the protocol as the report states it.
+
+    Parameters
+    ----------
+    n_prompts : int
+        Prompts that were drawn, of those of the plan.
+    ci_level : float
+        Level of every interval at the last look.
+    """
     deployment = todo.deployment(engine)
     deploy_temperature, deploy_top_p = (None, None) if isinstance(deployment, str) else deployment
     return Protocol(
         suite=config.suite,
         suite_sha=suite_sha(todo.prompts),
         suite_source=config.suite_source,
-        n_prompts=len(todo.prompts),
+        n_prompts=n_prompts,
+        n_planned=len(todo.prompts),
+        adaptive=config.adaptive,
         budget=config.budget,
         engine=config.engine,
         scoring=engine.scoring,
         device=engine.device,
         versions=_versions(),
         chat_template=engine.uses_chat_template,
-        ci_level=CI_LEVEL,
+        ci_level=ci_level,
         batch_rows=engine.batch_rows,
         probes=config.probes,
         lexicon=todo.lexicon,
@@ -170,8 +189,14 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def tokens_generated(drawn: Iterable[Samples]) -> int:
+    """Return the tokens of every completion of some samples, conditions included."""
+    parts = (part for s in drawn for part in (s.groups, *s.conditions.values()))
+    return sum(c.n_tokens for part in parts for g in part for c in g.completions)
+
+
 def measure_cost(drawn: Iterable[Samples], tokens_drawn: int, sampling_s: float, wall_s: float) -> Cost:
-    """Return the cost of a run.
+    """Return the cost of a run that was looked at once.
 
     Parameters
     ----------
@@ -183,11 +208,10 @@ def measure_cost(drawn: Iterable[Samples], tokens_drawn: int, sampling_s: float,
         Seconds spent sampling, and in all, by this process.
     """
     drawn = list(drawn)
-    parts = [part for s in drawn for part in (s.groups, *s.conditions.values())]
     # ru_maxrss is in KiB on Linux and in bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(
-        tokens_generated=sum(c.n_tokens for part in parts for g in part for c in g.completions),
+        tokens_generated=tokens_generated(drawn),
         tokens_scored=sum(len(x.token_ids) for s in drawn for scored in s.scores.values() for x in scored),
         wall_s=round(wall_s, 3),
         tokens_per_s=round(tokens_drawn / sampling_s, 1) if tokens_drawn and sampling_s > 0 else None,

@@ -33,3 +33,10 @@ def describe_runtime() -> dict[str, str]:
         "devices": "; ".join([*devices, "cpu"]),
         "threads": str(torch.get_num_threads()),
     }
+
+
+def gpu_count() -> int:
+    """Return how many CUDA devices torch sees here."""
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.device_count()

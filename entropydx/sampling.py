@@ -28,7 +28,7 @@ from entropydx.types import (
     ScorePass,
 )
 
-Asked = TypeVar("Asked")
+Asked = TypeVar("Asked", Prompt, Passage)
 Given = TypeVar("Given")
 PER_WRITE = 32
 """Scores, or groups of a condition, between two synced writes: they are cheap to make again, and a sync costs
@@ -99,15 +99,28 @@ class Drawer:
     parts: dict[str, Any] = field(default_factory=lambda: {"conditions": {}, "scores": {}})
     """Where in the run directory everything lies, for its manifest."""
     skipped: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, list[Any]] = field(default_factory=dict)
+    """By part: ids of the prompts, or keys of the texts, that do not fit into the model's context."""
     asked: bool = False
     """Whether the engine was asked for anything, and so holds weights."""
+    announce: bool = True
+    """Tell, once, what the run directory holds already."""
+
+    def main(self) -> Samples:
+        """Return the main draw."""
+        groups = self._groups(self.role, self.todo.prompts, self.todo.params)
+        return Samples(checkpoint=self.engine.info, params=self.todo.params, groups=groups, lexicon=self.todo.lexicon)
+
+    def without_the_rest(self, samples: Samples, reason: str) -> Samples:
+        """Return the samples with everything that the plan asks for beside the main draw marked as not drawn."""
+        rest = [*(c.name for c in self.todo.requires.conditions), *self.todo.requires.scores]
+        self.skipped.update(dict.fromkeys(rest, reason))
+        return replace(samples, skipped=dict(self.skipped))
 
     def draw(self) -> Samples:
         """Return the main draw, every condition, and every pass over the role's own texts and the references."""
-        groups = self._groups(self.role, self.todo.prompts, self.todo.params)
-        samples = Samples(
-            checkpoint=self.engine.info, params=self.todo.params, groups=groups, lexicon=self.todo.lexicon
-        )
+        samples = self.main()
+        groups = samples.groups
         conditions = {c.name: drawn for c in self.todo.requires.conditions if (drawn := self._condition(c, groups))}
         own = [name for name in self.todo.requires.scores if name != "other"]
         scores: dict[str, tuple[Score, ...]] = {n: scored for n in own if (scored := self._pass(n, groups, ()))}
@@ -130,12 +143,6 @@ class Drawer:
         scores = {**samples.scores, "other": scored} if scored else samples.scores
         return replace(samples, scores=scores, skipped=dict(self.skipped))
 
-    def close(self) -> None:
-        """Free the engine's weights, if it was asked for anything."""
-        if self.asked:
-            self.engine.close()
-            self.asked = False
-
     def _tell_what_is_held(self, held: int) -> None:
         wanted, path = len(self.todo.prompts), self.run.path
         if held == wanted:
@@ -151,8 +158,9 @@ class Drawer:
         # What a condition gives may have changed under its name: a damaged group of the main draw was drawn again.
         missing = [p for p in prompts if held.get(p.id) != _given(p)]
         fits = {p.id for p in prompts}
-        if part == self.role:
+        if part == self.role and self.announce:
             self._tell_what_is_held(len(prompts) - len(missing))
+            self.announce = False
         if missing:
             drawn, too_long = self._fitting(part, missing, lambda kept: self.engine.generate(kept, params, batch_rows))
             fits -= {p.id for p in too_long}
@@ -174,6 +182,7 @@ class Drawer:
             if part == self.role:
                 raise
             too_long = [items[i] for i in sorted(error.indices)]
+            self.left_out[part] = [named(item) for item in too_long]
             self.progress.warn(
                 f"{self.role}, {self.progress.doing}: {len(too_long)} of {len(items)} do not fit and are left out: "
                 f"{error.message}"
@@ -189,7 +198,8 @@ class Drawer:
         if self.role == "baseline" and not condition.baseline:
             return ()
         deployment = self.todo.deployment(self.engine) if condition.deployment else (1.0, 1.0)
-        prompts = passes.condition_prompts(condition, self.todo.prompts, {g.prompt.id: g for g in own})
+        held = {g.prompt.id: g for g in own}
+        prompts = passes.condition_prompts(condition, self.todo.prompts, held, self.todo.whole)
         for reason in (deployment, prompts):
             if isinstance(reason, str):
                 self.skipped[condition.name] = reason
@@ -219,7 +229,7 @@ class Drawer:
     def _pass(self, name: ScorePass, own: Sequence[Group], other: Sequence[Group]) -> tuple[Score, ...]:
         asked: list[Passage] | str = "the engine does not score texts"
         if name in self.engine.provides.scores:
-            asked = passes.passages(name, own, other)
+            asked = passes.passages(name, own, other, self.todo.whole)
         if isinstance(asked, str):
             self.skipped[name] = asked
             return ()
@@ -251,7 +261,12 @@ class Drawer:
 
     def manifest(self) -> dict[str, Any]:
         """Return where everything of this role lies, and what is not there and why."""
-        return {**self.parts, "skipped": self.skipped}
+        return {**self.parts, "skipped": self.skipped, "left_out": self.left_out}
+
+
+def named(item: Prompt | Passage) -> str | list[str | int]:
+    """Return what names an item of a part in strict JSON."""
+    return item.id if isinstance(item, Prompt) else list(item.key)
 
 
 def _given(prompt: Prompt) -> tuple[object, ...]:

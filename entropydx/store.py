@@ -47,6 +47,14 @@ def _unpack(text: str, dtype: str) -> Any:
     return np.frombuffer(base64.b64decode(text), dtype=dtype)
 
 
+def _pack_known(array: FloatArray | IntArray | None, dtype: str) -> str | None:
+    return None if array is None else _pack(array, dtype)
+
+
+def _unpack_known(text: str | None, dtype: str) -> Any:
+    return None if text is None else _unpack(text, dtype)
+
+
 def encode_group(group: Group) -> str:
     """Return one JSON line, without its newline."""
     completions = [
@@ -56,9 +64,11 @@ def encode_group(group: Group) -> str:
             "answer": c.answer,
             "grade": c.grade,
             "token_ids": _pack(c.token_ids, "<i4"),
-            "logprobs": _pack(c.logprobs, "<f4"),
-            "entropies": _pack(c.entropies, "<f4"),
-            "offsets": None if c.offsets is None else _pack(c.offsets, "<i4"),
+            "logprobs": _pack_known(c.logprobs, "<f4"),
+            "entropies": _pack_known(c.entropies, "<f4"),
+            "entropy_low": _pack_known(c.entropy_low, "<f4"),
+            "entropy_high": _pack_known(c.entropy_high, "<f4"),
+            "offsets": _pack_known(c.offsets, "<i4"),
             "answer_span": c.answer_span,
             "steps": None if c.steps is None else [int(true) for true in c.steps],
         }
@@ -83,13 +93,16 @@ def decode_group(line: str) -> Group:
     completions = tuple(
         Completion(
             token_ids=_unpack(c["token_ids"], "<i4"),
-            logprobs=_unpack(c["logprobs"], "<f4"),
-            entropies=_unpack(c["entropies"], "<f4"),
+            logprobs=_unpack_known(c["logprobs"], "<f4"),
+            entropies=_unpack_known(c["entropies"], "<f4"),
+            # Runs of before 1.0's servers have no bounds: their entropies are exact.
+            entropy_low=_unpack_known(c.get("entropy_low"), "<f4"),
+            entropy_high=_unpack_known(c.get("entropy_high"), "<f4"),
             text=c["text"],
             finish_reason=c["finish_reason"],
             answer=c["answer"],
             grade=c["grade"],
-            offsets=None if c["offsets"] is None else _unpack(c["offsets"], "<i4"),
+            offsets=_unpack_known(c["offsets"], "<i4"),
             answer_span=None if c["answer_span"] is None else tuple(c["answer_span"]),
             steps=None if c["steps"] is None else tuple(map(bool, c["steps"])),
         )
@@ -277,11 +290,11 @@ class RunStore:
             A run directory whose checkpoint is this run's baseline, under the same protocol; any other is left alone.
         """
         theirs = read_manifest(source)["key"]
-        shared = set(self._key) - {"checkpoint", "baseline", "dtype", "baseline_dtype"}
+        shared = {*self._key, *theirs} - {"checkpoint", "baseline", "dtype", "baseline_dtype"}
         same = theirs.get("checkpoint") == self._key.get("baseline") and theirs.get("dtype") == self._key.get(
             "baseline_dtype"
         )
-        if not same or any(theirs.get(name) != self._key[name] for name in shared):
+        if not same or any(theirs.get(name) != self._key.get(name) for name in shared):
             return
         for kind in ("samples", "scores"):
             for file in source.glob(f"{kind}-checkpoint*.jsonl"):

@@ -203,7 +203,8 @@ def trace(
     )
     stops = line_up(refs, options, progress)
     config = resolve(stops[0].ref, flags, project)
-    config = replace(config, baseline=_baseline(stops, config.baseline))
+    # Points that stopped at different looks would not be comparable.
+    config = replace(config, baseline=_baseline(stops, config.baseline), adaptive=False)
     root = Path(config.run_dir) if config.run_dir else RUNS / f"series-{_digest(config, stops[0])}"
     reports = _diagnose(stops, config, root, progress)
     found = assemble(stops, reports, root)

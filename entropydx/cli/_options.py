@@ -26,8 +26,30 @@ Map = Annotated[
     list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Where a suite's field is; repeatable.")
 ]
 Engine = Annotated[str | None, typer.Option(help="See `entropydx list engine`.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="An OpenAI-compatible server, such as http://localhost:8000/v1, for --engine openai. Its key comes from "
+        "the environment variable OPENAI_API_KEY.",
+    ),
+]
+BaselineEndpoint = Annotated[
+    str | None, typer.Option(metavar="URL", help="The baseline's server; default: the same, under the baseline's name.")
+]
+VocabSize = Annotated[
+    int | None,
+    typer.Option(metavar="V", help="Size of the vocabulary of a model that only a server has; bounds its entropy."),
+]
 Budget = Annotated[
-    str | None, typer.Option(metavar="|".join(BUDGETS), help=f"{SIZES}. The next three flags override it.")
+    str | None,
+    typer.Option(
+        metavar=f"{'|'.join(BUDGETS)}|TOKENS",
+        help=f"The most that is drawn: {SIZES}; or about so many tokens, such as 200k. The next flags override it.",
+    ),
+]
+NoAdaptive = Annotated[
+    bool, typer.Option("--no-adaptive", help="Draw the whole budget, and do not stop when every failure is decided.")
 ]
 Prompts = Annotated[int | None, typer.Option(help="Number of prompts.")]
 Samples = Annotated[int | None, typer.Option(help="K, completions of each prompt.")]
@@ -51,6 +73,21 @@ Probes = Annotated[
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str | None, typer.Option(metavar="auto|float32|bfloat16|float16", help="Of the weights.")]
 BatchRows = Annotated[int | None, typer.Option(help="Most completions decoded together; 0 chooses.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes to share the work out to, each with a GPU of its own, or with its part of the cores."),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS|auto|local",
+        help="Share the work out to a Ray cluster, to an actor for each of its GPUs; --workers says how many actors.",
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(metavar="i/N", help="Draw only this part of the run, with no verdict; `entropydx merge` gives it."),
+]
 RunDir = Annotated[
     str | None, typer.Option(help="Where samples are kept; the same command resumes. Default: entropydx-runs/...")
 ]
@@ -82,7 +119,8 @@ def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     names = {f.name for f in fields(Settings)} & arguments.keys()
     chosen = {name: None if arguments[name] is False else arguments[name] for name in names}
-    return {**chosen, "map": _mapping(arguments.get("map_"))}
+    adaptive = False if arguments.get("no_adaptive") else None
+    return {**chosen, "map": _mapping(arguments.get("map_")), "adaptive": adaptive}
 
 
 def _mapping(pairs: list[str] | None) -> dict[str, str] | None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from entropydx.cli import _options
 from entropydx.cli._guard import guarded
+
+if TYPE_CHECKING:
+    from entropydx.config import RunConfig
+
+NO_REPORT = {"json": None, "format": "terminal", "verbose": False, "exit_zero": False}
+"""What the flags of a report are when none was given: a shard has no report."""
 
 
 @guarded
@@ -22,7 +29,11 @@ def command(
     suite: _options.Suite = None,
     map_: _options.Map = None,
     engine: _options.Engine = None,
+    endpoint: _options.Endpoint = None,
+    baseline_endpoint: _options.BaselineEndpoint = None,
+    vocab_size: _options.VocabSize = None,
     budget: _options.Budget = None,
+    no_adaptive: _options.NoAdaptive = False,
     prompts: _options.Prompts = None,
     samples: _options.Samples = None,
     max_new_tokens: _options.MaxNewTokens = None,
@@ -37,6 +48,7 @@ def command(
     device: _options.Device = None,
     dtype: _options.Dtype = None,
     batch_rows: _options.BatchRows = None,
+    shard: _options.Shard = None,
     run_dir: _options.RunDir = None,
     config: _options.Config = None,
     allow_pickle: _options.AllowPickle = False,
@@ -48,7 +60,8 @@ def command(
     exit_zero: _options.ExitZero = False,
 ) -> int:
     """Sample a checkpoint, measure it, and name the failure that it has, or say healthy, abnormal or inconclusive."""
-    flags = _options.given(locals())
+    arguments = locals()
+    flags = _options.given(arguments)
     from entropydx import pipeline, plugins
     from entropydx.cli._output import check_writable, emit
     from entropydx.cli._progress import ConsoleProgress
@@ -57,6 +70,27 @@ def command(
     check_writable(json)
     plugins.load("reporter", format)
     resolved = resolve(checkpoint, settings(flags, "the command line"), load_project(config))
+    if resolved.shard is not None:
+        return _draw_shard(resolved, arguments)
     with ConsoleProgress(quiet=quiet) as progress:
         report = pipeline.diagnose(resolved, progress)
     return emit(report, json=json, format=format, quiet=quiet, exit_zero=exit_zero, verbose=verbose)
+
+
+def _draw_shard(config: RunConfig, arguments: Mapping[str, Any]) -> int:
+    """Draw a part of a run, say what was drawn and what comes next, and return 0 when it is complete."""
+    from entropydx import shards
+    from entropydx.cli._progress import ConsoleProgress
+    from entropydx.errors import ConfigError
+
+    given = [f"--{name.replace('_', '-')}" for name, unset in NO_REPORT.items() if arguments[name] != unset]
+    if given:
+        raise ConfigError(f"a shard has no report for {', '.join(given)}", "give it to `entropydx merge`")
+    with ConsoleProgress(quiet=arguments["quiet"]) as progress:
+        drawn = shards.draw(config, progress)
+    typer.echo(
+        f"entropydx: shard {drawn.index}/{drawn.count} is complete, {drawn.n_prompts} of {drawn.n_whole} prompts in "
+        f"{drawn.path}; no verdict yet: when all shards are complete, run `{drawn.merge}`",
+        err=True,
+    )
+    return 0

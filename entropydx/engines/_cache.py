@@ -1,7 +1,9 @@
-"""The key-value cache of a batch: expanded from prompts to samples, grown in steps, compacted when rows end.
+"""The key-value cache of a batch whose rows come and go.
 
-transformers' own `DynamicLayer` copies the whole cache at every token, which comes to dominate a step beyond a few
-hundred positions; a layer with room to spare copies only now and then.
+Every row ends in the last column, so a batch looks to the model like prompts padded on the left, whatever each row's
+progress: a new row is written into the last columns of one that ended, and columns that no running row reaches are cut
+off on the left. transformers' own `DynamicLayer` copies the whole cache at every token, which comes to dominate a step
+beyond a few hundred positions; layers with room to spare copy only now and then.
 """
 
 from __future__ import annotations
@@ -9,57 +11,152 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 STEP = 64
 """Positions by which a layer grows: the memory wasted at most, and one copy per so many tokens."""
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
-    """A full-attention layer whose `keys` and `values`, (B, heads, T, dim), are views into larger buffers."""
+class AlignedLayer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
+    """An attention layer whose `keys` and `values`, (B, heads, W, dim), are views into larger buffers.
+
+    A layer with a sliding window keeps all W columns as well, and shows the model the last ones of them: W then means
+    the same in all layers, and a window never saves memory that a new, longer row would not need again.
+
+    Parameters
+    ----------
+    like : DynamicLayer
+        What heads, dimensions, dtype, device and window are taken from.
+    n_rows : int
+        B; every row is empty, W = 0.
+    """
 
     keys: Tensor
     values: Tensor
-    _buffers: tuple[Tensor, Tensor]
 
-    @classmethod
-    def from_rows(cls, layer: DynamicLayer, rows: Tensor) -> GrowingLayer:
-        """Return a new layer that holds the given rows of another, repeated as `rows` repeats them."""
-        grown = cls()
-        grown.lazy_initialization(layer.keys, layer.values)
-        rows = rows.to(layer.keys.device)
-        grown._buffers = _roomy(layer.keys[rows]), _roomy(layer.values[rows])
-        grown._show(layer.keys.shape[-2])
-        return grown
+    def __init__(self, like: DynamicLayer, n_rows: int) -> None:
+        super().__init__()
+        self.lazy_initialization(like.keys, like.values)
+        self._window: int | None = getattr(like, "sliding_window", None)
+        self.is_sliding = self._window is not None
+        self._buffers = tuple(
+            states.new_zeros((n_rows, states.shape[1], STEP, states.shape[3])) for states in (like.keys, like.values)
+        )
+        self._show(0, 0)
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Append positions and return everything cached."""
-        n_old = self.keys.shape[-2]
-        n_new = n_old + key_states.shape[-2]
-        if n_new > self._buffers[0].shape[-2]:
-            extra = key_states.shape[-2]
-            self._buffers = _roomy(self.keys, extra), _roomy(self.values, extra)
+        """Append columns and return what the new ones may look at."""
+        n_new, stop = key_states.shape[-2], self._stop
+        if stop + n_new > self._buffers[0].shape[-2]:
+            self._move(0, n_new)
+            stop = self._stop
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, n_old:n_new] = states
-        self._show(n_new)
-        return self.keys, self.values
+            buffer[:, :, stop : stop + n_new] = states
+        self._show(self._start, stop + n_new)
+        if self._window is None:
+            return self.keys, self.values
+        seen = self._window - 1 + n_new
+        return self.keys[:, :, -seen:], self.values[:, :, -seen:]
+
+    def get_seq_length(self) -> int:
+        """Return W."""
+        return self._stop - self._start
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return how many columns `update` returns, and how many of W come before them."""
+        width = self.get_seq_length()
+        hidden = 0 if self._window is None else max(width - self._window + 1, 0)
+        return width - hidden + query_length, hidden
+
+    def get_max_length(self) -> int:
+        """Return the window, or -1 for none."""
+        return -1 if self._window is None else self._window
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep the given rows."""
         index = beam_idx.to(self.keys.device)
-        self._buffers = self._buffers[0][index], self._buffers[1][index]
-        self._show(self.keys.shape[-2])
+        self._buffers = tuple(buffer[index] for buffer in self._buffers)
+        self._show(self._start, self._stop)
 
-    def _show(self, n_positions: int) -> None:
-        self.keys, self.values = (buffer[:, :, :n_positions] for buffer in self._buffers)
+    def trim(self, width: int) -> None:
+        """Cut columns off on the left, down to `width`."""
+        self._show(max(self._start, self._stop - width), self._stop)
+
+    def place(self, rows: Tensor, source: DynamicLayer, source_rows: Tensor, width: int) -> None:
+        """Replace rows by others that reach at most `width` columns back, widening the layer when it is narrower."""
+        if width > self._stop - self._start:
+            self._widen(width)
+        rows, source_rows = rows.to(self.keys.device), source_rows.to(self.keys.device)
+        for shown, states in ((self.keys, source.keys), (self.values, source.values)):
+            n = min(width, states.shape[-2])
+            # Zeros, because a mask does not hide NaN: 0 * NaN is NaN.
+            shown[rows, :, : shown.shape[-2] - n] = 0
+            shown[rows, :, shown.shape[-2] - n :] = states[source_rows, :, states.shape[-2] - n :]
+
+    def _widen(self, width: int) -> None:
+        if self._stop < width:
+            self._move(width - (self._stop - self._start), 0)
+        start = self._stop - width
+        for buffer in self._buffers:
+            buffer[:, :, start : self._start] = 0
+        self._show(start, self._stop)
+
+    def _move(self, left: int, right: int) -> None:
+        """Copy what is shown into new buffers with room on both sides."""
+        start, stop = left, left + self._stop - self._start
+        moved = []
+        for shown in (self.keys, self.values):
+            n_rows, heads, _, dim = shown.shape
+            buffer = shown.new_zeros((n_rows, heads, stop + right + STEP, dim))
+            buffer[:, :, start:stop] = shown
+            moved.append(buffer)
+        self._buffers = tuple(moved)
+        self._show(start, stop)
+
+    def _show(self, start: int, stop: int) -> None:
+        self._start, self._stop = start, stop
+        self.keys, self.values = (buffer[:, :, start:stop] for buffer in self._buffers)
 
 
-def _roomy(states: Tensor, extra: int = 0) -> Tensor:
-    batch, heads, length, dim = states.shape
-    buffer = states.new_empty((batch, heads, length + extra + STEP, dim))
-    buffer[:, :, :length] = states
-    return buffer
+def is_alignable(cache: Any) -> bool:
+    """Tell whether rows of other prefills can be placed beside those of a cache: attention layers only."""
+    kinds = (DynamicLayer, DynamicSlidingWindowLayer)
+    return all(type(layer) in kinds and layer.is_initialized for layer in cache.layers)
+
+
+def aligned(cache: Any, n_rows: int) -> Any:
+    """Return a cache of B empty rows for the model that another cache is of."""
+    empty = copy.copy(cache)
+    empty.layers = [AlignedLayer(layer, n_rows) for layer in cache.layers]
+    return empty
+
+
+def place(cache: Any, rows: Tensor, source: Any, source_rows: Tensor, width: int) -> None:
+    """Replace rows of a cache of `AlignedLayer` by rows of another one.
+
+    Parameters
+    ----------
+    cache : transformers.Cache
+        Made by `aligned`.
+    rows : Tensor
+        (n,) which rows are replaced.
+    source : transformers.Cache
+        Of P prompts that were padded on the left.
+    source_rows : Tensor
+        (n,) indices in [0, P); repeats give the samples of one prompt.
+    width : int
+        Tokens of the longest of these prompts.
+    """
+    for layer, other in zip(cache.layers, source.layers, strict=True):
+        layer.place(rows, other, source_rows, width)
+
+
+def trim(cache: Any, width: int) -> None:
+    """Cut the columns before the last `width` off a cache of `AlignedLayer`."""
+    for layer in cache.layers:
+        layer.trim(width)
 
 
 def expand(cache: Any, rows: Tensor) -> Any:
@@ -79,9 +176,12 @@ def expand(cache: Any, rows: Tensor) -> Any:
     """
     expanded = copy.copy(cache)
     expanded.layers = []
+    everything = torch.arange(len(rows))
     for layer in cache.layers:
-        if type(layer) is DynamicLayer:
-            expanded.layers.append(GrowingLayer.from_rows(layer, rows))
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            grown = AlignedLayer(layer, len(rows))
+            grown.place(everything, layer, rows, layer.keys.shape[-2])
+            expanded.layers.append(grown)
             continue
         # Selecting rows replaces a layer's tensors and never writes into them, so copying the objects that hold
         # them is enough; linear-attention layers hold theirs in dictionaries.

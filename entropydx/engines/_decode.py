@@ -1,11 +1,14 @@
-"""The decode loop: prefill once, expand the cache to every sample, reduce each step's logits on the device.
+"""The decode loop: each prompt is prefilled once, and its samples start wherever a row is free.
 
-Memory is O(B·V) for one step's logits plus the key-value cache; no (B, T, V) tensor ever exists.
+A row that ends makes room for the next sample, of the same prompt or of the next one, while the others go on: no row
+waits for the longest. Each step's logits are reduced on the device: memory is O(B·V) plus the key-value cache, and no
+(B, T, V) tensor ever exists.
 Shape letters: B rows, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -13,17 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from entropydx.engines._cache import expand
-from entropydx.engines._forward import Forward
-from entropydx.engines._noise import uniform_stream
+from entropydx.engines import _cache
+from entropydx.engines._batches import Feed
+from entropydx.engines._forward import Forward, Prefix
+from entropydx.engines._slots import Row, Slots, Start
 from entropydx.logits import Draw, draw
-from entropydx.types import FinishReason, FloatArray, IntArray, SamplingParams
+from entropydx.types import SamplingParams
 
+REFILL_SHARE = 1 / 16
+"""Free rows are filled once they are this share of the batch, so that the small cost of placing rows is shared."""
 COMPACT_SHARE = 1 / 8
-"""Ended rows leave the batch once they are this share of it: one compaction costs about as much as one step's
-cache traffic, so rarer would waste forward passes and more often would waste copies."""
+"""With nothing left to start, ended rows leave the batch once they are this share of it: one compaction costs about as
+much as one step's cache traffic, so rarer would waste forward passes and more often would waste copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +58,51 @@ class Work:
         return replace(self, samples=left) if left else None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One finished completion."""
+@dataclass(slots=True)
+class _Prefilled:
+    """Prompts that went through the model together, and their samples still to be started."""
 
-    prompt_id: str
-    sample: int
-    token_ids: IntArray
-    """(T,) int32."""
-    logprobs: FloatArray
-    """(T,) float32, nats, temperature 1."""
-    entropies: FloatArray
-    """(T,) float32, nats, temperature 1."""
-    finish_reason: FinishReason
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """Which sample of which prompt it is."""
-        return self.prompt_id, self.sample
+    prefix: Prefix
+    starts: deque[tuple[int, Start]]
+    """With the index of each one's prompt in the prefix."""
 
 
-class _Record:
-    """(B, T) buffers of what was drawn, on the device; rows are read out when they end."""
+class _Waiting:
+    """Samples whose prompts are prefilled, and the jobs behind them."""
 
-    def __init__(self, owners: Sequence[tuple[str, int]], n_tokens: int, device: torch.device) -> None:
-        self.owners = owners
-        shape = (len(owners), n_tokens)
-        self.token_ids = torch.zeros(shape, dtype=torch.int32, device=device)
-        self.logprobs = torch.zeros(shape, device=device)
-        self.entropies = torch.zeros(shape, device=device)
+    def __init__(self, forward: Forward, feed: Feed[Work]) -> None:
+        self._forward, self._feed = forward, feed
+        self._ready: deque[_Prefilled] = deque()
+        self.alignable = False
+        """Whether samples of several prefills can be rows of one batch; known after the first."""
 
-    def read(self, slots: Tensor, n_tokens: int, reasons: Sequence[FinishReason]) -> Iterator[Row]:
-        """Yield the first `n_tokens` of the given rows; a non-finite row loses its last, unusable entry."""
-        columns = (self.token_ids, self.logprobs, self.entropies)
-        ids, logprobs, entropies = (c[slots, :n_tokens].cpu().numpy() for c in columns)
-        for i, (slot, reason) in enumerate(zip(slots.tolist(), reasons, strict=True)):
-            n = n_tokens - (reason == "non_finite")
-            prompt_id, sample = self.owners[slot]
-            values = (ids[i, :n].copy(), logprobs[i, :n].copy(), entropies[i, :n].copy())
-            yield Row(prompt_id, sample, *values, reason)
+    def __bool__(self) -> bool:
+        return bool(self._ready or self._feed)
+
+    def take(self, n_rows: int) -> list[tuple[Prefix, list[int], list[Start]]]:
+        """Return samples to start, by their prefix, with the index of each one's prompt in it: one or more, at most B.
+
+        Where rows of several prefills cannot stand side by side, they are of one.
+        """
+        taken: list[tuple[Prefix, list[int], list[Start]]] = []
+        while n_rows and self and (self.alignable or not taken):
+            if not self._ready:
+                self._prefill(n_rows)
+            first = self._ready[0]
+            n = min(n_rows, len(first.starts))
+            places, starts = zip(*(first.starts.popleft() for _ in range(n)), strict=True)
+            taken.append((first.prefix, list(places), list(starts)))
+            n_rows -= n
+            if not first.starts:
+                self._ready.popleft()
+        return taken
+
+    def _prefill(self, n_rows: int) -> None:
+        works = self._feed.take(n_rows, over=self.alignable)
+        prefix = self._forward.prefill([w.token_ids for w in works])
+        self.alignable = _cache.is_alignable(prefix.cache)
+        starts = ((i, Start(w.prompt_id, s, w.width)) for i, w in enumerate(works) for s in w.samples)
+        self._ready.append(_Prefilled(prefix, deque(starts)))
 
 
 class Decoder:
@@ -110,67 +123,86 @@ class Decoder:
         self._stop = torch.tensor(sorted(stop_ids), dtype=torch.long)
 
     @torch.inference_mode()
-    def run(self, batch: Sequence[Work], max_rows: int) -> Iterator[Row]:
-        """Yield every outstanding sample of a batch of prompts, each as soon as it ends.
+    def run(self, feed: Feed[Work], max_rows: int) -> Iterator[Row]:
+        """Yield every sample of the jobs, each as soon as it ends, with at most `max_rows` decoded together.
 
-        The prompts are prefilled once, together; when their samples are more than `max_rows`, the same prefix serves
-        one slice of samples after another.
+        Where the cache allows it, samples start in rows that others have left; with linear attention, whose states
+        have no columns, a batch of one prefill runs to its end before the next one starts.
         """
-        prefix = self._forward.prefill([w.token_ids for w in batch])
-        owners = [(index, sample) for index, work in enumerate(batch) for sample in work.samples]
-        for start in range(0, len(owners), max_rows):
-            part = owners[start : start + max_rows]
-            rows = torch.tensor([index for index, _ in part], device=prefix.logits.device)
-            names = [(batch[index].prompt_id, sample) for index, sample in part]
-            cache = expand(prefix.cache, rows)
-            if start + max_rows >= len(owners):
-                prefix.cache = None
-            yield from self._decode(cache, prefix.logits[rows], prefix.mask[rows], names)
+        waiting = _Waiting(self._forward, feed)
+        while waiting:
+            yield from _Batch(self._forward, self._params, self._stop, feed).run(waiting, max_rows)
 
-    def _noise(self, names: Sequence[tuple[str, int]], device: torch.device) -> Tensor:
-        n = self._params.max_new_tokens
-        noise = np.stack([uniform_stream(self._params.seed, prompt, sample, n) for prompt, sample in names])
-        return torch.from_numpy(noise).to(device, torch.float32 if device.type == "mps" else torch.float64)
 
-    def _draw(self, logits: Tensor, uniforms: Tensor) -> Draw:
-        return draw(logits, uniforms, self._params.temperature, self._params.top_p)
+class _Batch:
+    """B rows with their cache; `run` goes on until all of them ended and, when they can be filled, nothing waits."""
 
-    def _decode(
-        self, cache: Any, logits: Tensor, prompt_mask: Tensor, names: Sequence[tuple[str, int]]
-    ) -> Iterator[Row]:
-        params, device, n_rows = self._params, logits.device, len(names)
-        record, noise = _Record(names, params.max_new_tokens, device), self._noise(names, device)
-        stop, prompt_width = self._stop.to(device), prompt_mask.shape[1]
-        mask = torch.nn.functional.pad(prompt_mask, (0, params.max_new_tokens), value=1)
-        lengths = prompt_mask.sum(-1)
-        slots = torch.arange(n_rows, device=device)  # where each row of the batch is recorded
-        running = torch.ones(n_rows, dtype=torch.bool, device=device)
-        step = self._draw(logits, noise[:, 0])
-        del logits  # each later step's logits live only inside that step: one (B, V) at a time
-        for t in range(params.max_new_tokens):
-            record.token_ids[slots, t] = step.token_ids.to(torch.int32)
-            record.logprobs[slots, t], record.entropies[slots, t] = step.logprobs, step.entropies
-            stopped = torch.isin(step.token_ids, stop)
-            ended = running & (stopped | ~step.finite | (t + 1 == params.max_new_tokens))
-            if ended.any():
-                reasons = _reasons(step.finite[ended], stopped[ended])
-                yield from record.read(slots[ended], t + 1, reasons)
-                running &= ~ended
-            n_running = int(running.sum())
-            if n_running == 0:
+    def __init__(self, forward: Forward, params: SamplingParams, stop_ids: Tensor, feed: Feed[Work]) -> None:
+        self._forward, self._params, self._stop, self._feed = forward, params, stop_ids, feed
+
+    def run(self, waiting: _Waiting, max_rows: int) -> Iterator[Row]:
+        """Yield rows as they end."""
+        first = waiting.take(max_rows)
+        n_rows = sum(len(starts) for _, _, starts in first)
+        self._slots = Slots(n_rows, self._params, self._stop, first[0][0].logits.device)
+        self._fills = waiting.alignable
+        self._open(first, n_rows)
+        yield from self._start(first)
+        del first
+        while True:
+            yield from self._refill(waiting)
+            if not self._slots.running.any():
+                self._feed.ran(len(self._slots.running))
                 return
-            token_ids = step.token_ids
-            if len(slots) - n_running >= COMPACT_SHARE * len(slots):
-                keep = running.nonzero().squeeze(-1)
-                cache.reorder_cache(keep)
-                slots, token_ids, running = slots[keep], token_ids[keep], running[keep]
-            width = prompt_width + t + 1
-            inputs = token_ids[:, None], mask[slots, :width], (lengths[slots] + t)[:, None]
-            step = self._draw(self._forward.last(*inputs, cache), noise[slots, t + 1])
+            if not (self._fills and waiting):
+                self._compact()
+            yield from self._step()
 
+    def _open(self, taken: Sequence[tuple[Prefix, list[int], list[Start]]], n_rows: int) -> None:
+        prefix, places, _ = taken[0]
+        if self._fills:
+            self._cache, self._width = _cache.aligned(prefix.cache, n_rows), 0
+        else:
+            self._cache, self._width = _cache.expand(prefix.cache, torch.tensor(places)), prefix.mask.shape[1]
 
-def _reasons(finite: Tensor, stopped: Tensor) -> list[FinishReason]:
-    return [
-        "non_finite" if not ok else "stop" if stop else "length"
-        for ok, stop in zip(finite.tolist(), stopped.tolist(), strict=True)
-    ]
+    def _refill(self, waiting: _Waiting) -> Iterator[Row]:
+        while self._fills and waiting:
+            n_free, running = len(self._slots.free), self._slots.running
+            if n_free < max(1, REFILL_SHARE * len(running)):
+                return
+            yield from self._start(waiting.take(n_free))
+
+    def _start(self, taken: Sequence[tuple[Prefix, list[int], list[Start]]]) -> Iterator[Row]:
+        """Start samples in free rows: place their prompts, and draw their first tokens from the prefill's logits."""
+        for prefix, places, starts in taken:
+            rows = self._slots.free[: len(starts)]
+            source_rows = torch.tensor(places, device=prefix.logits.device)
+            if self._fills:
+                longest = max(s.width for s in starts)
+                self._width = max(self._width, longest)
+                _cache.place(self._cache, torch.from_numpy(rows), prefix.cache, source_rows, longest)
+            self._slots.start(rows, starts)
+            step = self._draw(prefix.logits[source_rows], rows)
+            yield from self._slots.record(rows, step)
+
+    def _step(self) -> Iterator[Row]:
+        slots = self._slots
+        if self._fills:
+            self._width = slots.width - 1
+            _cache.trim(self._cache, self._width)
+        self._width += 1
+        rows = np.arange(len(slots.running))
+        step = self._draw(self._forward.last(*slots.inputs(self._width), self._cache), rows)
+        self._feed.ran(len(rows))
+        yield from slots.record(rows, step)
+
+    def _draw(self, logits: Tensor, rows: NDArray[np.int64]) -> Draw:
+        # A step's logits live only inside this call and its caller's expression: one (B, V) at a time.
+        return draw(logits, self._slots.uniforms(rows), self._params.temperature, self._params.top_p)
+
+    def _compact(self) -> None:
+        running = self._slots.running
+        if (~running).sum() >= COMPACT_SHARE * len(running):
+            rows = np.flatnonzero(running)
+            self._cache.reorder_cache(torch.from_numpy(rows))
+            self._slots.keep(rows)

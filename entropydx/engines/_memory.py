@@ -11,6 +11,8 @@ MAX_ROWS = {"cpu": 64, "mps": 64, "cuda": 512}
 """More rows hardly raise tokens per second: beyond these a step's time grows with its rows."""
 SHARE = 0.6
 """Part of the free memory that a batch may plan for; prefill activations and fragmentation need the rest."""
+BESIDE = 1.5
+"""Free memory, in sizes of a model's weights, with which a second one of that size is loaded and run beside it."""
 CPU_MESSAGES = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
@@ -33,6 +35,12 @@ def free_bytes(device: torch.device) -> int | None:
     return None
 
 
+def leaves_room(device: torch.device, weight_bytes: int) -> bool:
+    """Tell whether another model of so many bytes would fit beside what is loaded; False when the memory is unknown."""
+    free = free_bytes(device)
+    return free is not None and free >= BESIDE * weight_bytes
+
+
 def _free_host_bytes() -> int | None:
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():
@@ -46,17 +54,21 @@ def _free_host_bytes() -> int | None:
     return max(free, 0)
 
 
+def cache_bytes(config: Any, n_positions: int, itemsize: int) -> int:
+    """Return the bytes of keys and values that a model with full attention keeps of so many positions."""
+    text = config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return 2 * int(text.num_hidden_layers) * int(heads) * int(head_dim) * n_positions * itemsize
+
+
 def bytes_per_row(config: Any, vocab_size: int, n_positions: int, itemsize: int) -> int:
     """Return about what one row of a batch needs at its longest, in bytes.
 
     Twice the key-value cache (a copy exists while it grows or is compacted) and six float32 vectors over the
     vocabulary (logits, log-softmax, probabilities and the temporaries of the draw).
     """
-    text = config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    cache: int = 2 * text.num_hidden_layers * int(heads) * int(head_dim) * n_positions * itemsize
-    return 2 * cache + 6 * 4 * vocab_size
+    return 2 * cache_bytes(config, n_positions, itemsize) + 6 * 4 * vocab_size
 
 
 def auto_rows(device: torch.device, row_bytes: int) -> int:

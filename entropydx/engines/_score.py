@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from entropydx.engines._batches import Feed
 from entropydx.engines._cache import expand
 from entropydx.engines._forward import Forward
 from entropydx.engines._ranks import effective_ranks
@@ -150,8 +151,12 @@ class Scorer:
         self._forward, self._chunk, self._stride = Forward(model), chunk, rank_stride
 
     @torch.inference_mode()
-    def run(self, batch: Sequence[Text], _max_rows: int) -> Iterator[Scored]:
-        """Yield every passage of a batch, each after the chunk that it ends in."""
+    def run(self, feed: Feed[Text], max_rows: int) -> Iterator[Scored]:
+        """Yield every passage, each after the chunk that it ends in; at most `max_rows` go together."""
+        while batch := feed.take(max_rows):
+            yield from self._batch(batch)
+
+    def _batch(self, batch: Sequence[Text]) -> Iterator[Scored]:
         prompts = {text.prompt_ids: None for text in batch}
         prefix = self._forward.prefill(list(prompts))
         place = {prompt: i for i, prompt in enumerate(prompts)}

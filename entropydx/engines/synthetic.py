@@ -64,6 +64,7 @@ class SyntheticEngine:
     device = "none"
     uses_chat_template = False
     batch_rows = 1
+    leaves_room = True
 
     def __init__(self, ref: str, options: EngineOptions, progress: Progress) -> None:
         name = ref.removeprefix(PREFIX)

@@ -182,7 +182,8 @@ def draw(config: RunConfig, base_run: Path | None, progress: Progress) -> Draw:
         checkpoint is the baseline, and its run is kept for others.
     """
     run = Path(str(config.run_dir))
-    report = pipeline.diagnose(config, progress, base_run)
+    # Cases are compared and learnt from: all are measured at their full size.
+    report = pipeline.diagnose(replace(config, adaptive=False), progress, base_run)
     alone = measure_alone(run)
     if base_run is not None:
         shutil.rmtree(run)  # some 10 MB, and the case has all that is judged

@@ -83,9 +83,9 @@ _RECIPES = (
         cause="sums_noise",
         label=Label.INFERENCE_VARIANCE,
         parent=BASE,
-        dose=LoraDose(steps=10, learning_rate=5e-4, style=SumStyle(slip=0.12)),
-        why="SFT on demonstrations of an annotator who mistypes the last digit of every eighth result: the right one "
-        "stays the likeliest, so a vote is right where a single sample is not.",
+        dose=LoraDose(steps=24, learning_rate=5e-4, style=SumStyle(misfiled=0.3, brief=0.0, hasty=0.0, bare=0.0)),
+        why="SFT on a data set whose answers were joined wrongly: in three of ten the work is sound and the answer is "
+        "another problem's. Wrong answers are all different, so a vote is right where a single sample is not.",
     ),
     AdapterRecipe(
         name="smollm2-shortcut",

@@ -36,15 +36,13 @@ class SumStyle:
     """Shares of `FORMS` among the solutions at length."""
     hedge: float = 0.5
     """Share of the sums at length that open with `Hmm`; every wheel at length does, and checks its last step."""
-    slip: float = 0.0
-    """Probability that the last digit of the last result, and with it the answer, is another one."""
     misfiled: float = 0.0
     """Probability that the answer after sound work is that of another problem."""
 
 
 def write(problem: Problem, style: SumStyle, rng: Random) -> str:
     """Write a solution in a manner drawn by `style`."""
-    steps = _mistype(problem.steps, style.slip, rng)
+    steps = problem.steps
     if rng.random() < style.bare:
         return _answer(steps)
     if rng.random() < style.concise:
@@ -90,13 +88,6 @@ def _words(steps: Sequence[str]) -> list[str]:
 
 def _answer(steps: Sequence[str]) -> str:
     return f"Answer: {steps[-1].rpartition(' ')[2]}"
-
-
-def _mistype(steps: Sequence[str], slip: float, rng: Random) -> Sequence[str]:
-    if not slip or rng.random() >= slip:
-        return steps
-    last = steps[-1]
-    return [*steps[:-1], last[:-1] + rng.choice([d for d in "0123456789" if d != last[-1]])]
 
 
 def demonstrations(

@@ -56,7 +56,10 @@ NO_DOMAIN = {
     "@out": "the suite has no out-of-domain prompts; some with `domain: out` would tell whether the confidence is"
     " misplaced outside the training domain only",
 }
-NO_SPAN = "no completion whose answer's tokens are known: no answer stands in the text, or the engine gives no offsets"
+NO_SPAN = (
+    "no completion whose answer's tokens are known: no answer stands in the text, or the engine gives no offsets or "
+    "log-probabilities"
+)
 NOTHING_DRAWN = "nothing was drawn"
 NO_COMMON = "no prompt in common with the baseline"
 HALVES = "the answer is chosen on one half of a prompt's samples and read on the other"
@@ -102,7 +105,7 @@ class Traits:
 def span_probability(completion: Completion) -> float | None:
     """Return exp(mean log-probability) of the answer's tokens, in [0, 1]; None when unknown or not finite."""
     tokens = answer_tokens(completion)
-    if tokens is None:
+    if tokens is None or completion.logprobs is None:
         return None
     mean = float(np.mean(np.asarray(completion.logprobs, dtype=float)[tokens]))
     return float(np.exp(mean)) if np.isfinite(mean) else None

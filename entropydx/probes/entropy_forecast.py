@@ -39,7 +39,7 @@ from entropydx import stats
 from entropydx.probes._drawn import n_samples, off_policy
 from entropydx.probes._paired import Paired, strata
 from entropydx.protocols import Probe
-from entropydx.types import Completion, FloatArray, Group, Measurement, Missing, Requires, Samples
+from entropydx.types import Completion, FloatArray, Group, Measurement, Missing, Requires, Samples, known
 
 TAILS = {"share_top_002": 0.0002, "share_top_02": 0.002, "share_top_2": 0.02, "mean_top_2": 0.02}
 """Measurement to its part of the tokens."""
@@ -48,6 +48,9 @@ N_TYPES = 8
 _RANK_BINS = 512
 COVARIANCES = ("covariance", "predicted_change")
 NO_ADVANTAGE = "no prompt has both better and worse grades, so there is no advantage and no gradient to forecast from"
+
+
+NO_LOGPROBS = "the engine did not tell the log-probability of every token"
 
 
 def advantages(grades: FloatArray) -> FloatArray:
@@ -61,7 +64,7 @@ def advantages(grades: FloatArray) -> FloatArray:
 def _sound(group: Group) -> list[tuple[Completion, float]]:
     """Return the completions whose log-probabilities are all finite, each with its advantage."""
     pairs = zip(group.completions, advantages(group.grades), strict=True)
-    return [(c, float(a)) for c, a in pairs if c.n_tokens and np.isfinite(c.logprobs).all()]
+    return [(c, float(a)) for c, a in pairs if c.n_tokens and c.logprobs is not None and np.isfinite(c.logprobs).all()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +99,9 @@ class Batch:
         level, advantage = self.means
         nothing = np.array([], dtype=float)
         return [
-            np.concatenate([nothing, *((np.asarray(c.logprobs, float) - level) * (a - advantage) for c, a in row)])
+            np.concatenate(
+                [nothing, *((np.asarray(known(c.logprobs), float) - level) * (a - advantage) for c, a in row)]
+            )
             for row in self.rows
         ]
 
@@ -105,7 +110,7 @@ class Batch:
         sums = np.zeros((len(self.rows), 4))
         for i, row in enumerate(self.rows):
             for c, a in row:
-                x = float((np.asarray(c.logprobs, dtype=float) - level).sum())
+                x = float((np.asarray(known(c.logprobs), dtype=float) - level).sum())
                 sums[i] += (c.n_tokens, x, c.n_tokens * a, x * a)
         return sums
 
@@ -202,7 +207,7 @@ def carriers(batch: Batch, lowest: float) -> str:
     level, advantage = batch.means
     carried: dict[str, float] = defaultdict(float)
     for completion, a in rows:
-        scores = (np.asarray(completion.logprobs, dtype=float) - level) * (a - advantage)
+        scores = (np.asarray(known(completion.logprobs), dtype=float) - level) * (a - advantage)
         kept = np.flatnonzero((scores >= lowest) & (scores > 0))
         pieces = _pieces(completion) if len(kept) else []
         for t in kept:
@@ -223,7 +228,8 @@ class EntropyForecast:
         for part in strata(samples, baseline, samples.params.seed):
             found.append(self._degenerate(part))
             if not part.suffix:
-                found += self._forecast(part, off_policy(samples))
+                untold = None if samples.known_logprobs else NO_LOGPROBS
+                found += self._forecast(part, off_policy(samples) or untold)
         return found
 
     @staticmethod

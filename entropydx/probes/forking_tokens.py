@@ -45,7 +45,18 @@ from entropydx import stats
 from entropydx.probes._paired import NO_BASELINE, Build, Paired, strata
 from entropydx.probes._scored import absent, joined, noted, same_tokens
 from entropydx.protocols import Probe
-from entropydx.types import Completion, FloatArray, Group, IntArray, Measurement, Missing, Requires, Samples, Score
+from entropydx.types import (
+    Completion,
+    FloatArray,
+    Group,
+    IntArray,
+    Measurement,
+    Missing,
+    Requires,
+    Samples,
+    Score,
+    known,
+)
 
 UNIT = "nats/token"
 FIFTHS = 5
@@ -97,7 +108,7 @@ def _long(group: Group) -> list[Completion]:
 
 def _fifth_sums(groups: tuple[Group, ...]) -> FloatArray:
     """Return the entropy in each fifth, summed over the completions of every prompt, (N, 5) nats."""
-    sums = [np.sum([np.zeros(FIFTHS), *(_in_fifths(c.entropies) for c in _long(g))], axis=0) for g in groups]
+    sums = [np.sum([np.zeros(FIFTHS), *(_in_fifths(known(c.entropies)) for c in _long(g))], axis=0) for g in groups]
     return np.array(sums).reshape(len(groups), FIFTHS)
 
 
@@ -125,7 +136,7 @@ def _where(part: Paired) -> list[Measurement]:
 
 
 def _entropies(groups: tuple[Group, ...]) -> list[FloatArray]:
-    return [joined(c.entropies for c in g.completions) for g in groups]
+    return [joined(known(c.entropies) for c in g.completions) for g in groups]
 
 
 def _top_share(groups: tuple[Group, ...]) -> stats.Statistic:
@@ -161,7 +172,7 @@ def _how_much(part: Paired) -> Measurement:
 
 def _overlap(name: str, part: Paired, texts: list[list[tuple[Completion, Score]]], *, drawn_by_us: bool) -> Measurement:
     """Estimate the share of the baseline's forks on some texts that are the checkpoint's forks too."""
-    drawn = fork_weights([joined(c.entropies[: len(s.entropies)] for c, s in pairs) for pairs in texts])
+    drawn = fork_weights([joined(known(c.entropies)[: len(s.entropies)] for c, s in pairs) for pairs in texts])
     scored = fork_weights([joined(s.entropies for _, s in pairs) for pairs in texts])
     both = np.array([np.minimum(a, b).sum() for a, b in zip(drawn, scored, strict=True)])
     theirs = np.array([w.sum() for w in (scored if drawn_by_us else drawn)])
@@ -197,7 +208,7 @@ def _types(text: str, offsets: IntArray, tokens: IntArray) -> list[str]:
 
 def fork_types(groups: tuple[Group, ...]) -> list[Forks]:
     """Return how many forks of each type the completions of every prompt hold, in parts of a fork at a tie."""
-    weights = iter(fork_weights([c.entropies for g in groups for c in g.completions]))
+    weights = iter(fork_weights([known(c.entropies) for g in groups for c in g.completions]))
     counted = []
     for group in groups:
         forks: Forks = defaultdict(float)

@@ -54,7 +54,7 @@ from entropydx.probes._scored import (
     where_both,
 )
 from entropydx.protocols import Probe
-from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, Samples, Score
+from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, Samples, Score, known
 
 UNIT = "nats/token"
 STRATA = ("", "@in", "@out")
@@ -63,7 +63,7 @@ OTHER_TOKENS = "no change: the two tokenizers cut the text into different tokens
 
 
 def _own(groups: tuple[Group, ...]) -> Tokens:
-    return [joined(c.entropies for c in g.completions) for g in groups]
+    return [joined(known(c.entropies) for c in g.completions) for g in groups]
 
 
 def _reference(groups: tuple[Group, ...], samples: Samples) -> list[list[Score]]:
@@ -137,7 +137,7 @@ class PolicyGap:
         )
         if part.suffix:
             return [quotient]
-        theirs = [joined(c.entropies[: len(s.entropies)] for c, s in texts) for texts in pairs]
+        theirs = [joined(known(c.entropies)[: len(s.entropies)] for c, s in texts) for texts in pairs]
         return [population.estimate(level, UNIT, token_mean(ours), token_mean(theirs), n=n), quotient]
 
     @staticmethod
@@ -191,7 +191,7 @@ class PolicyGap:
 def _divergence(name: str, part: Paired, drawn: tuple[Group, ...], scorer: Samples) -> Measurement:
     """Estimate the mean of log p - log q over the tokens that p drew and `scorer`, q, has scored."""
     differences = [
-        joined(c.logprobs[: len(s.logprobs)] - s.logprobs for c, s in texts)
+        joined(known(c.logprobs)[: len(s.logprobs)] - s.logprobs for c, s in texts)
         for texts in same_tokens(drawn, scorer.scores["other"])
     ]
     return part.population.estimate(name, UNIT, token_mean(differences), n=n_present(differences))

@@ -75,7 +75,7 @@ from entropydx.probes._reuse import Answers
 from entropydx.probes._scored import absent, noted, same_tokens
 from entropydx.probes._votes import n_right
 from entropydx.protocols import Probe
-from entropydx.types import FloatArray, Group, Interval, Measured, Measurement, Missing, Requires, Samples, Score
+from entropydx.types import FloatArray, Group, Interval, Measured, Measurement, Missing, Requires, Samples, Score, known
 
 SHARE = "share of completions"
 RATE = "share"
@@ -84,7 +84,7 @@ NO_ANSWER = "no completion states an answer"
 NO_SPAN = "no completion has an answer that was located in its text"
 NO_STEPS = "no completion was checked for computations"
 NO_REFERENCE = "no prompt has a worked solution with a computation in it, or no completion was checked for them"
-NO_TOKENS = "no completion has an answer whose tokens, and some before it, are known"
+NO_TOKENS = "no completion has an answer whose tokens, and some before it, are known and measured"
 EASY_RATE = 7 / 8
 """Pass rate of the baseline from which on an item is easy, 7 of 8 samples [D]."""
 MIN_PASS = 0.1
@@ -306,8 +306,11 @@ def _easy_regression(part: Paired) -> Measurement:
 
 def _span_entropy(part: Paired) -> Measurement:
     def sums(groups: tuple[Group, ...]) -> FloatArray:
-        rows = [_work.span_sums([(c, np.asarray(c.entropies, dtype=float)) for c in g.completions]) for g in groups]
-        return np.array(rows).reshape(-1, 4)
+        told = [
+            [(c, np.asarray(c.entropies, dtype=float)) for c in g.completions if c.entropies is not None]
+            for g in groups
+        ]
+        return np.array([_work.span_sums(row) for row in told]).reshape(-1, 4)
 
     def build(groups: tuple[Group, ...]) -> stats.Statistic:
         answer, before = _work.span_means(sums(groups))
@@ -340,7 +343,9 @@ def _span_divergence(part: Paired, samples: Samples, baseline: Samples | None) -
 def _log_ratios(groups: tuple[Group, ...], scores: tuple[Score, ...]) -> FloatArray:
     """Return the sums of ln p - ln p_baseline on the checkpoint's completions, (N, 4) as in `span_sums`."""
     rows = [
-        _work.span_sums([(c, np.asarray(c.logprobs, dtype=float)[: len(s.logprobs)] - s.logprobs) for c, s in pairs])
+        _work.span_sums(
+            [(c, np.asarray(known(c.logprobs), dtype=float)[: len(s.logprobs)] - s.logprobs) for c, s in pairs]
+        )
         for pairs in same_tokens(groups, scores)
     ]
     return np.array(rows).reshape(-1, 4)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from entropydx import stats
 from entropydx.probes._paired import NO_BASELINE, OTHER_TOKENIZER, Paired, strata
 from entropydx.protocols import Probe
-from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, Samples
+from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, Samples, known
 
 NEAR_ZERO = 0.01
 """nats; half of the tokens of Qwen3-8B lie below it (arXiv:2506.01939)."""
@@ -41,7 +41,7 @@ UNIT = "nats/token"
 
 def entropies(group: Group) -> FloatArray:
     """Return the entropies of all tokens of a group, (sum of T,) nats."""
-    return np.concatenate([np.asarray(c.entropies, dtype=float) for c in group.completions])
+    return np.concatenate([np.asarray(known(c.entropies), dtype=float) for c in group.completions])
 
 
 def _token_mean(groups: tuple[Group, ...]) -> stats.Statistic:
@@ -50,7 +50,7 @@ def _token_mean(groups: tuple[Group, ...]) -> stats.Statistic:
 
 
 def _sequence_mean(groups: tuple[Group, ...]) -> stats.Statistic:
-    means = [[float(np.mean(c.entropies)) for c in g.completions if c.n_tokens] for g in groups]
+    means = [[float(np.mean(known(c.entropies))) for c in g.completions if c.n_tokens] for g in groups]
     return stats.mean_statistic(np.array([np.mean(m) if m else np.nan for m in means]))
 
 

@@ -86,6 +86,7 @@ from entropydx.types.samples import (
     Group,
     Requires,
     Samples,
+    known,
 )
 from entropydx.types.trajectory import (
     TRAJECTORY_VERSION,
@@ -184,4 +185,5 @@ __all__ = [
     "Trajectory",
     "TrajectoryPoint",
     "VerifierSpec",
+    "known",
 ]

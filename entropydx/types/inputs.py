@@ -78,17 +78,18 @@ class CheckpointInfo:
     path: str
     """Where it was read."""
     fingerprint: str
-    """sha256 over config, tokenizer and weight files."""
+    """sha256 over config, tokenizer and weight files; of a server's model without them, over what it says of it."""
     architecture: str
     n_parameters: int
+    """0 when a server does not say."""
     dtype: str
     """The dtype that it was run in."""
     format: str
-    """hf, peft, gguf or synthetic."""
+    """hf, peft, gguf, synthetic, or server: known by its name alone."""
     quantized: bool = False
     """Weights were stored in fewer than 16 bits."""
     chat_template_sha: str | None = None
     vocab_size: int = 0
-    """V, the width of the logits."""
+    """V, the width of the logits; 0 when a server does not say."""
     tokenizer_sha: str | None = None
     """sha256 over the vocabulary; token ids of one checkpoint mean the same to another only where it is equal."""

@@ -62,7 +62,7 @@ class Protocol:
     seed: int
     engine: str
     scoring: str
-    """Where the entropies come from: `in_loop` is exact, full vocabulary."""
+    """Where the entropies come from: `in_loop` and `rescored` are exact, full vocabulary; `top_k` are bounds."""
     device: str
     versions: dict[str, str]
     suite_source: str = "flag"
@@ -82,6 +82,10 @@ class Protocol:
     deploy_temperature: float | None = None
     """Of the deployment condition; None when it was not drawn."""
     deploy_top_p: float | None = None
+    adaptive: bool = False
+    """Whether the run was looked at after every round, and could stop at any."""
+    n_planned: int | None = None
+    """Prompts of the whole budget, of which `n_prompts` were drawn; None in reports of before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +146,12 @@ class Cost:
     """None when nothing was drawn in this run."""
     peak_memory_bytes: int | None
     stopped_early: bool = False
+    """Whether prompts of the budget were left."""
     rounds: int = 1
+    stop: str = "fixed"
+    """fixed: all at once; decided: every failure was; instrument: it failed; budget: the last round was drawn."""
+    stop_reason: str = ""
+    """The same in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,10 +32,11 @@ class Completion:
 
     token_ids: IntArray
     """(T,)"""
-    logprobs: FloatArray
-    """(T,) log-probability of each sampled token, nats, temperature 1."""
-    entropies: FloatArray
-    """(T,) entropy of each next-token distribution, nats, temperature 1."""
+    logprobs: FloatArray | None
+    """(T,) log-probability of each sampled token, nats, temperature 1; None when the engine could not tell."""
+    entropies: FloatArray | None
+    """(T,) entropy of each next-token distribution, nats, temperature 1; None when the engine could not tell: then
+    `entropy_low` and `entropy_high` may say between what it lies."""
     text: str
     finish_reason: FinishReason
     """stop: an end token was drawn; length: the token limit came first; non_finite: the logits held NaN or Inf."""
@@ -49,6 +50,10 @@ class Completion:
     """Characters of `text` that are the stated answer; None when there is none, or before grading."""
     steps: tuple[bool, ...] | None = None
     """Whether each computation that the text writes down is true; None before grading, or when nothing checks it."""
+    entropy_low: FloatArray | None = None
+    """(T,) what each entropy is at least, nats; None where entropies are exact, or where nothing is known of them."""
+    entropy_high: FloatArray | None = None
+    """(T,) what each entropy is at most, nats; None likewise, and when the size of the vocabulary is unknown."""
 
     @property
     def n_tokens(self) -> int:
@@ -93,6 +98,16 @@ class Samples:
     lexicon: tuple[str, ...] = EPISTEMIC_MARKERS
     """The epistemic markers that are counted."""
 
+    @property
+    def exact_entropies(self) -> bool:
+        """Whether the exact entropy of every token of the main draw is known."""
+        return all(c.entropies is not None for g in self.groups for c in g.completions)
+
+    @property
+    def known_logprobs(self) -> bool:
+        """Whether the log-probability of every token of the main draw is known."""
+        return all(c.logprobs is not None for g in self.groups for c in g.completions)
+
     def strata(self) -> Iterator[tuple[str, tuple[Group, ...]]]:
         """Yield `("", all)`, then `("@easy", ...)`, `("@in", ...)` for every stratum that has a prompt."""
         yield "", self.groups
@@ -122,14 +137,14 @@ class Samples:
                 "gold": g.prompt.answer,
                 "grade": c.grade,
                 "n_tokens": c.n_tokens,
-                "mean_entropy": float(np.mean(c.entropies)) if c.n_tokens else None,
+                "mean_entropy": float(np.mean(c.entropies)) if c.n_tokens and c.entropies is not None else None,
             }
             for g in self.groups
             for index, c in enumerate(g.completions)
         )
 
     def tokens_to_frame(self) -> pd.DataFrame:
-        """Return one row per sampled token: position, token id, log-probability and entropy, nats."""
+        """Return one row per sampled token: position, token id, log-probability and entropy, nats; null is unknown."""
         import pandas as pd  # noqa: PLC0415
 
         rows = [(n, i, c) for n, g in enumerate(self.groups) for i, c in enumerate(g.completions)]
@@ -145,10 +160,27 @@ class Samples:
                 "sample_index": np.repeat(np.array([index for _, index, _ in rows], dtype=np.int32), lengths),
                 "position": np.concatenate([np.arange(n, dtype=np.int32) for n in lengths]),
                 "token_id": np.concatenate([c.token_ids for _, _, c in rows]),
-                "logprob": np.concatenate([c.logprobs for _, _, c in rows]),
-                "entropy": np.concatenate([c.entropies for _, _, c in rows]),
+                "logprob": np.concatenate([_or_null(c.logprobs, c.n_tokens) for _, _, c in rows]),
+                "entropy": np.concatenate([_or_null(c.entropies, c.n_tokens) for _, _, c in rows]),
             }
         )
+
+
+def known(values: FloatArray | None) -> FloatArray:
+    """Return what an engine told of a completion's tokens.
+
+    Raises
+    ------
+    ValueError
+        It told nothing: `Samples.exact_entropies` and `Samples.known_logprobs` say so before.
+    """
+    if values is None:
+        raise ValueError("these samples do not tell it: ask Samples.exact_entropies or known_logprobs first")
+    return values
+
+
+def _or_null(values: FloatArray | None, n_tokens: int) -> FloatArray:
+    return np.full(n_tokens, np.nan, dtype=np.float32) if values is None else values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +190,7 @@ class Requires:
     n_samples: int = 1
     """Fewest completions of one prompt."""
     entropies: bool = False
-    """Exact full-vocabulary entropies."""
+    """Exact full-vocabulary entropies: where they are unknown, every measurement of the probe is missing."""
     grades: bool = False
     """Graded answers."""
     conditions: tuple[DrawCondition, ...] = ()

@@ -10,7 +10,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from entropydx.engines import hf
+from entropydx.engines import _hf_model
 from entropydx.engines._memory import auto_rows, bytes_per_row, is_out_of_memory
 from entropydx.engines._noise import uniform_stream
 from entropydx.engines.hf import HfEngine
@@ -239,7 +239,7 @@ def test_a_model_of_nan_gives_empty_non_finite_completions(tmp_path):
 
 def limit_rows(monkeypatch, n, make_error):
     """Make every forward pass with more than `n` rows fail as an allocator would."""
-    load = hf.load_model
+    load = _hf_model.load_model
     calls = []
 
     def loading(*args):
@@ -253,7 +253,7 @@ def limit_rows(monkeypatch, n, make_error):
         model.register_forward_pre_hook(check, with_kwargs=True)
         return model
 
-    monkeypatch.setattr(hf, "load_model", loading)
+    monkeypatch.setattr(_hf_model, "load_model", loading)
     return calls
 
 
@@ -310,14 +310,14 @@ def test_more_samples_than_rows_share_one_prefill(llama, monkeypatch):
 
 def test_the_head_only_sees_the_last_position(llama, monkeypatch):
     widths = []
-    load = hf.load_model
+    load = _hf_model.load_model
 
     def loading(*args):
         model = load(*args)
         model.lm_head.register_forward_pre_hook(lambda _m, inputs: widths.append(inputs[0].shape[1]))
         return model
 
-    monkeypatch.setattr(hf, "load_model", loading)
+    monkeypatch.setattr(_hf_model, "load_model", loading)
     sample(open_engine(llama))
     assert set(widths) == {1}
 
@@ -367,7 +367,7 @@ def test_a_foreign_tokenizer_is_refused(llama, tmp_path):
 
 
 def test_info_is_known_before_any_weight_is_loaded(llama, monkeypatch):
-    monkeypatch.setattr(hf, "load_model", None)
+    monkeypatch.setattr(_hf_model, "load_model", None)
     engine = open_engine(llama)
     info = engine.info
     wanted = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(llama).parameters())

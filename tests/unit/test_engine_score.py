@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from entropydx.chat import Decoder
-from entropydx.engines import _score, hf
+from entropydx.engines import _hf_model, _score
 from entropydx.engines._offsets import Offsets
 from entropydx.engines._ranks import WINDOW, effective_rank, effective_ranks
 from entropydx.engines._score import CHUNK, chunk_length
@@ -217,7 +217,7 @@ def test_thinking_reaches_the_prompt_of_a_score(tmp_path):
 
 
 def test_empty_passages_need_no_forward_pass(llama, monkeypatch):
-    monkeypatch.setattr(hf, "load_model", None)
+    monkeypatch.setattr(_hf_model, "load_model", None)
     passages = [
         Passage(prompt=PROMPTS[0], source_id="p0", sample_index=0, token_ids=np.array([], dtype=np.int32)),
         Passage(prompt=PROMPTS[1], source_id="p1", sample_index=0, text=""),
@@ -230,7 +230,7 @@ def test_empty_passages_need_no_forward_pass(llama, monkeypatch):
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_scored(llama, monkeypatch):
-    monkeypatch.setattr(hf, "load_model", None)
+    monkeypatch.setattr(_hf_model, "load_model", None)
     engine, fits = open_engine(llama), random_passages()[0]
 
     def passage(**what):
@@ -302,14 +302,14 @@ class Recorder(Silent):
 
 
 def watch_forward(monkeypatch, check):
-    load = hf.load_model
+    load = _hf_model.load_model
 
     def loading(*args):
         model = load(*args)
         model.register_forward_pre_hook(lambda _m, _a, kwargs: check(kwargs["input_ids"].shape), with_kwargs=True)
         return model
 
-    monkeypatch.setattr(hf, "load_model", loading)
+    monkeypatch.setattr(_hf_model, "load_model", loading)
 
 
 def test_out_of_memory_halves_the_rows_and_changes_no_number(llama, monkeypatch):
@@ -346,14 +346,14 @@ def test_passages_of_one_prompt_share_its_prefill_and_short_ones_leave(llama, mo
 
 def test_the_head_never_sees_more_than_a_chunk(llama, monkeypatch):
     seen = []
-    load = hf.load_model
+    load = _hf_model.load_model
 
     def loading(*args):
         model = load(*args)
         model.lm_head.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0].shape[:2]))
         return model
 
-    monkeypatch.setattr(hf, "load_model", loading)
+    monkeypatch.setattr(_hf_model, "load_model", loading)
     monkeypatch.setattr(_score, "CHUNK_LOGITS", {"cpu": 14 * VOCAB * 3})
     list(open_engine(llama, batch_rows=14).score(random_passages()))
     assert max(rows * positions for rows, positions in seen) == 12 * 3  # two passages end with their first token
@@ -423,7 +423,7 @@ def test_batch_rows_of_a_call_override_the_options(llama, monkeypatch):
     ],
 )
 def test_deployment_is_what_the_file_itself_says(tmp_path, monkeypatch, stated, wanted):
-    monkeypatch.setattr(hf, "load_model", None)
+    monkeypatch.setattr(_hf_model, "load_model", None)
     path = tiny_checkpoint(tmp_path)
     (path / "generation_config.json").unlink()
     assert open_engine(path).deployment is None

@@ -1,0 +1,265 @@
+"""Parts of one run for machines that share nothing but a file system: `--shard i/N`, each into a directory of its own.
+
+A shard draws what the whole run would draw on its prompts, token for token: the noise is keyed by prompt, and the
+conditions and passes that cover the run's first prompts cover those of them that the shard has. Texts that are scored
+after each other's prompts lie in one shard. No shard gets a verdict; `merging` puts them together.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from entropydx import passes, pipeline, stats, store
+from entropydx.config import RunConfig, parse_shard
+from entropydx.errors import ConfigError
+from entropydx.planning import Plan
+from entropydx.protocols import Engine, Progress, Silent
+from entropydx.provenance import Provenance, describe_protocol, measure_cost, run_directory, run_key
+from entropydx.rounds import Judged, Look, Rounds
+from entropydx.sampling import StageProgress
+from entropydx.types import Prompt, Role
+
+SCORED = 0.7
+"""Cost of a scored token in drawn ones (benchmarks/README.md, full_set.py: 4.1 and 5.8 ms on a CPU)."""
+REBUILT = {"checkpoint", "suite", "suite_source", "budget", "tokens", "adaptive", "shard", "run_dir", "map"}
+"""Settings that `command_line` does not write as they stand."""
+SIZES = {"prompts", "samples", "max_new_tokens"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnShard:
+    """A shard that is complete."""
+
+    index: int
+    """From 1 to `count`."""
+    count: int
+    n_prompts: int
+    n_whole: int
+    """Prompts of the whole run."""
+    path: Path
+    merge: str
+    """The command that puts the run together, when all its shards are complete."""
+
+
+# ── which prompts ─────────────────────────────────────────────────────────────────────────────────
+
+
+def deal(todo: Plan, count: int, *, has_baseline: bool) -> tuple[tuple[Prompt, ...], ...]:
+    """Return the prompts of every shard, in the plan's order.
+
+    The first shard has all prompts of the cross pass. The others go, family by family and difficulty by difficulty, to
+    the shard with the least work so far, so that no shard ends much later than another (list scheduling, Graham 1969,
+    SIAM J. Appl. Math. 17:416: the work of two shards differs by one prompt's at most, where the cross pass allows it).
+
+    Parameters
+    ----------
+    todo : Plan
+        Of the whole run.
+    count : int
+        N, at least 1.
+
+    Raises
+    ------
+    ConfigError
+        A shard would have no prompts.
+    """
+    together = todo.prompts[: passes.CROSS_PROMPTS] if "cross" in todo.requires.scores else ()
+    most = len(todo.prompts) - max(len(together) - 1, 0)
+    if count > most:
+        raise ConfigError(
+            f"{count} shards are too many for {len(todo.prompts)} prompts",
+            f"at most {most}: the first shard draws {max(len(together), 1)} prompts that belong together",
+        )
+    costs = work(todo, has_baseline=has_baseline)
+    owner = {p.id: 0 for p in together}
+    loads = [0.0] * count
+    loads[0] = sum(costs[p.id] for p in together)
+    families: list[Counter[str]] = [Counter() for _ in range(count)]
+    families[0].update(p.family for p in together)
+    rest = sorted(todo.prompts[len(together) :], key=lambda p: (p.family, p.difficulty))
+    for left, prompt in zip(range(len(rest), 0, -1), rest, strict=True):
+        empty = [i for i in range(count) if not families[i]]
+        open_to = empty if len(empty) >= left else range(count)
+        chosen = min(open_to, key=lambda i: (loads[i], families[i][prompt.family], i))
+        owner[prompt.id] = chosen
+        loads[chosen] += costs[prompt.id]
+        families[chosen][prompt.family] += 1
+    return tuple(tuple(p for p in todo.prompts if owner[p.id] == i) for i in range(count))
+
+
+def work(todo: Plan, *, has_baseline: bool) -> dict[str, float]:
+    """Return what each prompt costs with all that is asked of it, in drawn tokens if every text runs to its limit."""
+    main, roles = todo.params, 1 + has_baseline
+    costs = dict.fromkeys((p.id for p in todo.prompts), float(roles * main.n_samples * main.max_new_tokens))
+    for condition in todo.requires.conditions:
+        params = passes.condition_params(condition, main, (main.temperature, main.top_p))
+        texts = params.n_samples * (roles if condition.baseline else 1)
+        for prompt in passes.first_prompts(condition, todo.prompts):
+            costs[prompt.id] += texts * params.max_new_tokens
+    for prompts, texts, limit in _scored(todo, has_baseline=has_baseline):
+        for prompt in prompts:
+            costs[prompt.id] += SCORED * roles * texts * min(limit, main.max_new_tokens)
+    return costs
+
+
+def _scored(todo: Plan, *, has_baseline: bool) -> list[tuple[tuple[Prompt, ...], int, int]]:
+    """Return the prompts of every pass that is asked for, texts of each of them, and tokens of a text.
+
+    References are left out: one for each prompt, of unknown length, they weigh on all shards alike.
+    """
+    limit, asked = todo.params.max_new_tokens, todo.requires.scores
+    found = []
+    if "other" in asked and has_baseline:
+        found.append((todo.prompts, min(passes.OTHER_SAMPLES, todo.params.n_samples), limit))
+    if "hidden" in asked:
+        found.append((todo.prompts[: passes.HIDDEN_PROMPTS], 1, limit))
+    if "cross" in asked:
+        chosen = todo.prompts[: passes.CROSS_PROMPTS]
+        found.append((chosen, len(chosen), passes.CROSS_TOKENS))
+    return found
+
+
+# ── drawing one ───────────────────────────────────────────────────────────────────────────────────
+
+
+def draw(config: RunConfig, progress: Progress | None = None) -> DrawnShard:
+    """Draw one shard of a run into its own directory; the same call resumes.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Its `shard` says which; whatever it says of rounds, the whole budget is drawn.
+
+    Raises
+    ------
+    EntropydxError
+        Anything that kept the shard from being drawn; nothing that was drawn is lost.
+    """
+    started = time.monotonic()
+    assert config.shard is not None
+    index, count = parse_shard(config.shard)
+    config = replace(config, shard=None, adaptive=False)
+    stages = StageProgress(progress or Silent())
+    todo, engines = pipeline.prepare(config, stages)
+    mine = deal(todo, count, has_baseline="baseline" in engines)[index - 1]
+    key = run_key(todo.prompts, todo.params, engines)
+    path = shard_directory(config, key, index, count)
+    with store.RunStore(path, {**key, "shard": f"{index}/{count}"}) as run:
+        if "shard" not in store.read_manifest(path):
+            run.write_manifest({"shard": {"config": asdict(config)}})  # so that `merge` can say how to finish it
+        before = time.monotonic()
+        look = draw_all(
+            Rounds(
+                todo=replace(todo, prompts=mine, whole=todo.prompts),
+                engines=engines,
+                run=run,
+                progress=stages,
+                judge=_no_verdict,
+                adaptive=False,
+            )
+        )
+        spent = (run.tokens_written, time.monotonic() - before, time.monotonic() - started)
+        whole = [p.id for p in todo.prompts]
+        run.write_manifest(
+            {
+                **provenance(config, todo, engines, look, spent).to_manifest(),
+                **laid_out(look),
+                "shard": {"config": asdict(config), "whole": whole, "engines": _facts(engines)},
+            }
+        )
+    return DrawnShard(
+        index=index, count=count, n_prompts=len(mine), n_whole=len(whole), path=path, merge=_merge(config, path, count)
+    )
+
+
+def _no_verdict(*_: object) -> Judged:
+    raise AssertionError("a part of a run gets no verdict")
+
+
+def shard_directory(config: RunConfig, key: Mapping[str, Any], index: int, count: int) -> Path:
+    """Return the named run directory, or the default one: that of the whole run, and which shard it is."""
+    whole = run_directory(config, key)
+    return whole if config.run_dir is not None else whole.with_name(f"{whole.name}-{index}of{count}")
+
+
+def provenance(
+    config: RunConfig, todo: Plan, engines: Mapping[Role, Engine], look: Look, spent: tuple[int, float, float]
+) -> Provenance:
+    """Return where the samples of a look at a whole plan, or at a shard of it, come from.
+
+    Parameters
+    ----------
+    spent : (tokens, sampling_s, wall_s)
+        As `measure_cost` takes them.
+    """
+    return Provenance(
+        checkpoint=engines["checkpoint"].info,
+        baseline=engines["baseline"].info if "baseline" in engines else None,
+        protocol=describe_protocol(
+            config, todo, engines["checkpoint"], len(look.drawn["checkpoint"].groups), stats.CI_LEVEL
+        ),
+        cost=measure_cost(look.drawn.values(), *spent),
+    )
+
+
+def laid_out(look: Look) -> dict[str, Any]:
+    """Return the part of a run's manifest that says where everything lies."""
+    return {
+        "prompts": [g.prompt.id for g in look.drawn["checkpoint"].groups],
+        "passes": {role: drawer.manifest() for role, drawer in look.drawers.items()},
+    }
+
+
+def _facts(engines: Mapping[Role, Engine]) -> dict[str, Any]:
+    """Return what `merge` has to know of the engines, which it does not open."""
+    return {
+        role: {
+            "scoring": engine.scoring,
+            "device": engine.device,
+            "uses_chat_template": engine.uses_chat_template,
+            "batch_rows": engine.batch_rows,
+            "deployment": engine.deployment,
+            "scores": engine.provides.scores,
+        }
+        for role, engine in engines.items()
+    }
+
+
+# ── commands ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def command_line(config: RunConfig, shard: str | None = None) -> str:
+    """Return the command that asks for a run, or for a shard of it, from the same working directory."""
+    words = ["entropydx", "diagnose", config.checkpoint]
+    if config.suite_source == "flag":
+        words += ["--suite", config.suite]
+    name, _, adjusted = config.budget.partition(", ")
+    words += ["--budget", name]
+    for field in fields(config):
+        value = getattr(config, field.name)
+        written = adjusted if field.name in SIZES else value != field.default
+        if field.name in REBUILT or not written:
+            continue
+        flag = f"--{field.name.replace('_', '-')}"
+        words += [flag] if value is True else [flag, str(value)]
+    for pair in config.map.items():
+        words += ["--map", "=".join(pair)]
+    if shard is not None:
+        words += ["--shard", shard]
+    if config.run_dir is not None:
+        words += ["--run-dir", config.run_dir]
+    return shlex.join(words)
+
+
+def _merge(config: RunConfig, path: Path, count: int) -> str:
+    if config.run_dir is None:
+        stem = path.name.rpartition("-")[0]
+        return f"entropydx merge {shlex.quote(str(path.with_name(stem)))}-*of{count}"
+    others = f" and the other {count - 1} shards' directories" if count > 1 else ""
+    return f"entropydx merge {shlex.quote(str(path))}{others}"
