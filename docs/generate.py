@@ -38,6 +38,7 @@ COMMANDS = (
     "schema",
     "doctor",
     "trajectory",
+    "sweep",
     "selftest",
     "organisms list",
     "organisms grow",

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from entropydx.protocols import Progress
     from entropydx.types import Report as Report
+    from entropydx.types import Sweep as Sweep
     from entropydx.types import Trajectory as Trajectory
 
 __version__ = "0.1.0"
-__all__ = ["Report", "Trajectory", "__version__", "diagnose", "load_report", "trajectory"]
+__all__ = ["Report", "Sweep", "Trajectory", "__version__", "diagnose", "load_report", "sweep", "trajectory"]
 
 
 def diagnose(checkpoint: str | Path, *, progress: Progress | None = None, **settings: Any) -> Report:
@@ -78,6 +79,34 @@ def trajectory(*checkpoints: str | Path, progress: Progress | None = None, **set
     return trajectories.trace(refs, config.settings(settings, "trajectory()"), progress=progress)
 
 
+def sweep(*checkpoints: str | Path, progress: Progress | None = None, **settings: Any) -> Sweep:
+    """Diagnose many checkpoints, each on its own; one that cannot run does not stop the others.
+
+    Parameters
+    ----------
+    *checkpoints : str or Path
+        In any order, or one directory that holds several.
+    progress : Progress, optional
+        Receives stages and remarks; silent when left out.
+    **settings
+        As for `diagnose`; `run_dir` is the directory of the sweep, whose finished checkpoints are not drawn again.
+
+    Returns
+    -------
+    Sweep
+        The worst first; `to_frame()` is the table.
+
+    Raises
+    ------
+    EntropydxError
+        Nothing could run; the message says what, where and how to mend it.
+    """
+    from entropydx import config, sweeps  # noqa: PLC0415
+
+    refs = [str(checkpoint) for checkpoint in checkpoints]
+    return sweeps.sweep(refs, config.settings(settings, "sweep()"), progress=progress)
+
+
 def load_report(path: str | Path) -> Report:
     """Read a report that `diagnose` wrote.
 
@@ -92,7 +121,7 @@ def load_report(path: str | Path) -> Report:
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"Report", "Trajectory"}:
+    if name in {"Report", "Sweep", "Trajectory"}:
         from entropydx import types  # noqa: PLC0415 - numpy is imported when it is needed
 
         return getattr(types, name)

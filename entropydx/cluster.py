@@ -128,7 +128,9 @@ def _in_one_line(message: str) -> str:
     """Return what Ray says of an end in one line, without the identifiers that stand before it and its advice."""
     lines = [line.strip() for line in message.splitlines() if line.strip() and not line.startswith(("\t", " "))]
     telling = [line for line in lines if "Error" in line] or lines
-    return telling[-1].partition(". The task may")[0] if telling else "Ray gives no reason"
+    if not telling:
+        return "Ray gives no reason"
+    return telling[-1].rpartition(" is unavailable: ")[2].partition(". The task may")[0]
 
 
 def allotment(nodes: Sequence[Mapping[str, float]], asked: int | None, device: str) -> tuple[int, dict[str, float]]:

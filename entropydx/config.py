@@ -213,11 +213,14 @@ def settings(table: Mapping[str, Any], where: str) -> Settings:
         raise ConfigError(f"{where}: unknown key '{key}'", hint)
     adapter = TypeAdapter(Settings)
     try:
-        return adapter.validate_python(given)
+        found = adapter.validate_python(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{where}: '{key}' is {first['input']!r}: {first['msg']}") from error
+    if found.budget is not None:
+        _budget(found.budget, where)
+    return found
 
 
 def load_project(path: Path | None = None) -> Settings:
@@ -268,7 +271,7 @@ def resolve(checkpoint: str, flags: Settings, project: Settings | None = None) -
         # A budget that was asked for is larger or smaller on purpose; what the model can take in one answer stays.
         sidecar = replace(sidecar, prompts=None, samples=None)
     chosen = {f.name: value for f in fields(Settings) if (value := _first(f.name, flags, project, sidecar)) is not None}
-    name, tokens = _budget(chosen.get("budget", "quick"))
+    name, tokens = _budget(chosen.get("budget", "quick"), "the budget")
     size = BUDGETS[name] if tokens is None else replace(BUDGETS["quick"], prompts=MOST_PROMPTS)
     sizes = {"prompts": size.prompts, "samples": size.samples, "max_new_tokens": size.max_new_tokens}
     adjusted = "" if sizes.keys().isdisjoint(chosen) else ", adjusted"
@@ -276,15 +279,17 @@ def resolve(checkpoint: str, flags: Settings, project: Settings | None = None) -
     return replace(config, **{**sizes, **chosen, "budget": name + adjusted, "tokens": tokens})
 
 
-def _budget(asked: str | int) -> tuple[str, int | None]:
-    """Return the name of a budget, and its tokens when it is a number of them."""
+def _budget(asked: str | int, where: str) -> tuple[str, int | None]:
+    """Return the name of a budget, and its tokens when it is a number of them; `where` names the source."""
     text = str(asked).strip()
     if text in BUDGETS:
         return text, None
     number = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text.replace("_", "").replace(",", ""))
     tokens = round(float(number[1]) * UNITS[number[2].lower()]) if number else 0
     if tokens < 1:
-        raise ConfigError(f"budget '{text}' is neither a name nor a number of tokens", f"{', '.join(BUDGETS)}, or 200k")
+        raise ConfigError(
+            f"{where}: budget '{text}' is neither a name nor a number of tokens", f"{', '.join(BUDGETS)}, or 200k"
+        )
     return f"{tokens} tokens", tokens
 
 

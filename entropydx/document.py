@@ -23,7 +23,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from entropydx import types
 from entropydx.errors import ReportError
-from entropydx.types import FAILURES, SCHEMA_VERSION, Quality, Report, Trajectory
+from entropydx.types import FAILURES, SCHEMA_VERSION, Quality, Report, Sweep, Trajectory
 
 SIGNIFICANT_DIGITS = 6
 """Digits of every float in the document; integers are written whole."""
@@ -42,8 +42,8 @@ SCALARS: dict[Any, tuple[str, str]] = {
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def to_json(report: Report | Trajectory | Quality) -> str:
-    """Write a report, or the document of a series or of a selftest, as strict JSON, ending in a newline.
+def to_json(report: Report | Trajectory | Sweep | Quality) -> str:
+    """Write a report, or the document of a series, a sweep or a selftest, as strict JSON, ending in a newline.
 
     Raises
     ------

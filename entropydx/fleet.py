@@ -82,6 +82,11 @@ class Fleet:
         """Return an engine for a checkpoint; errors as that of the plugin itself."""
         return ShardedEngine(self, plugin, ref, options, progress)
 
+    @property
+    def n_lost(self) -> int:
+        """Workers that are gone."""
+        return len(self.workers) - self.board.n_living
+
     def close(self) -> None:
         """End every worker."""
         self._end()

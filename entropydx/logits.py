@@ -41,10 +41,52 @@ def _row_chunks(rows: Tensor) -> Iterator[slice]:
         yield slice(start, min(start + step, rows.shape[0]))
 
 
-def _entropy(logp: Tensor, p: Tensor) -> Tensor:
-    # A masked token has p = 0 and log p = -inf; its contribution is the limit of p ln p, which is 0.
-    negative: Tensor = torch.linalg.vecdot(p, logp.clamp_min(torch.finfo(logp.dtype).min))
-    return -negative
+def _double(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _block_sums(weights: Tensor) -> Tensor:
+    """Return the sums of the blocks of 512 tokens, (B, ceil(V / 512)), in double precision."""
+    vocab = weights.shape[1]
+    whole, double = vocab - vocab % BLOCK, _double(weights.device)
+    sums: Tensor = weights[:, :whole].reshape(len(weights), -1, BLOCK).sum(-1, dtype=double)
+    if whole == vocab:
+        return sums
+    return torch.cat([sums, weights[:, whole:].sum(-1, dtype=double)[:, None]], dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What B rows are measured from, exponentiated once: with d = x - max x, w = exp d and Z = Σ w."""
+
+    peak: Tensor
+    """(B,) max x. amax passes NaN on, so it tells NaN, +Inf and "nothing is possible" from a usable row."""
+    shifted: Tensor
+    """(B, V) d, float32."""
+    weights: Tensor
+    """(B, V) w, float32, in [0, 1]."""
+    sums: Tensor
+    """(B, blocks) of w, double."""
+
+    @classmethod
+    def of(cls, logits: Tensor) -> _Row:
+        """Exponentiate (B, V) logits of any float dtype."""
+        peak = logits.amax(-1).float()
+        shifted = logits.float() - peak[:, None]
+        weights = shifted.exp()
+        return cls(peak, shifted, weights, _block_sums(weights))
+
+    def logprobs(self, token_ids: Tensor) -> Tensor:
+        """Return (B,) d - ln Z of one token per row, nats."""
+        return (self.shifted.gather(-1, token_ids[:, None]).squeeze(-1) - self.sums.sum(-1).log()).float()
+
+    def entropies(self) -> Tensor:
+        """Return (B,) H = ln Z - Σ w d / Z, nats; `shifted` loses its infinities."""
+        total = self.sums.sum(-1)
+        # A masked token has weight 0 and logit -inf; its contribution is the limit of p ln p, which is 0.
+        weighted = torch.linalg.vecdot(self.weights, self.shifted.clamp_min_(torch.finfo(torch.float32).min))
+        entropies: Tensor = (total.log() - weighted / total).clamp_min(0)
+        return entropies.float()
 
 
 def entropy_from_logits(logits: Tensor) -> Tensor:
@@ -58,13 +100,12 @@ def entropy_from_logits(logits: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (...) float32, in [0, ln V]: H = -Σ p ln p, computed from a float32 log-softmax (shift-invariant).
+        (...) float32, in [0, ln V]: H = -Σ p ln p, computed from float32 exponentials (shift-invariant).
     """
     flat = logits.reshape(-1, logits.shape[-1])
     out = torch.empty(flat.shape[0], dtype=torch.float32, device=logits.device)
     for rows in _row_chunks(flat):
-        logp = torch.log_softmax(flat[rows].float(), dim=-1)
-        out[rows] = _entropy(logp, logp.exp())
+        out[rows] = _Row.of(flat[rows]).entropies()
     return out.reshape(logits.shape[:-1])
 
 
@@ -92,7 +133,7 @@ def logprobs_from_logits(logits: Tensor, token_ids: Tensor) -> Tensor:
 
 
 def measure(logits: Tensor, token_ids: Tensor) -> Draw:
-    """Measure given tokens as `draw` measures those that it draws: one log-softmax for both numbers.
+    """Measure given tokens as `draw` measures those that it draws: from the same exponentials.
 
     Parameters
     ----------
@@ -110,10 +151,9 @@ def measure(logits: Tensor, token_ids: Tensor) -> Draw:
     logprobs, entropies = (torch.empty(len(ids), dtype=torch.float32, device=logits.device) for _ in range(2))
     finite = torch.empty(len(ids), dtype=torch.bool, device=logits.device)
     for rows in _row_chunks(flat):
-        logp = torch.log_softmax(flat[rows].float(), dim=-1)
-        logprobs[rows] = logp.gather(-1, ids[rows, None]).squeeze(-1)
-        entropies[rows] = _entropy(logp, logp.exp())
-        finite[rows] = torch.isfinite(flat[rows].amax(-1))
+        row = _Row.of(flat[rows])
+        logprobs[rows], finite[rows] = row.logprobs(ids[rows]), torch.isfinite(row.peak)
+        entropies[rows] = row.entropies()
     return Draw(token_ids, *(x.reshape(token_ids.shape) for x in (logprobs, entropies, finite)))
 
 
@@ -153,6 +193,15 @@ def _first_above(cumulative: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return index, target - before
 
 
+def _invert(weights: Tensor, sums: Tensor, uniforms: Tensor) -> Tensor:
+    cumulative, vocab = sums.cumsum(-1), weights.shape[1]
+    block, rest = _first_above(cumulative, uniforms.to(sums.dtype) * cumulative[:, -1])
+    columns = block[:, None] * BLOCK + torch.arange(BLOCK, device=weights.device)
+    inside = weights.gather(-1, columns.clamp_max(vocab - 1)).to(sums.dtype).masked_fill(columns >= vocab, 0)
+    offset, _ = _first_above(inside.cumsum(-1), rest)
+    return block * BLOCK + offset
+
+
 def inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
     """Draw one token per row by inverting the cumulative distribution at a given uniform number.
 
@@ -171,36 +220,24 @@ def inverse_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
     Tensor
         (B,) int64. A token of weight zero is never drawn.
     """
-    double = torch.float32 if weights.device.type == "mps" else torch.float64
-    n_rows, vocab = weights.shape
-    blocks = torch.nn.functional.pad(weights, (0, -vocab % BLOCK)).view(n_rows, -1, BLOCK)
-    cumulative = blocks.sum(-1, dtype=double).cumsum(-1)
-    block, rest = _first_above(cumulative, uniforms.to(double) * cumulative[:, -1])
-    inside = blocks[torch.arange(n_rows, device=weights.device), block].to(double).cumsum(-1)
-    offset, _ = _first_above(inside, rest)
-    return block * BLOCK + offset
+    return _invert(weights, _block_sums(weights), uniforms)
 
 
 def _draw_rows(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Draw:
-    logits = logits.float()
-    peak = logits.amax(-1)
-    logp = torch.log_softmax(logits, dim=-1)
-    weights = logp.exp()
-    entropies = _entropy(logp, weights)
+    row = _Row.of(logits)
     if temperature == 0:
         token_ids = logits.argmax(-1)
+    elif temperature == 1 and top_p >= 1:
+        token_ids = _invert(row.weights, row.sums, uniforms)
     else:
-        if temperature != 1:
-            # The peak goes to 0 first, so that a very small temperature cannot overflow.
-            weights = torch.softmax((logits - peak[:, None]) / temperature, dim=-1)
+        # The peak is at 0, so that a very small temperature cannot overflow.
+        weights = row.weights if temperature == 1 else torch.softmax(row.shifted / temperature, dim=-1)
         token_ids = inverse_cdf(top_p_weights(weights, top_p), uniforms)
-    logprobs = logp.gather(-1, token_ids[:, None]).squeeze(-1)
-    # amax passes NaN on, so one number per row tells NaN, +Inf and "nothing is possible" from a usable row.
-    return Draw(token_ids, logprobs, entropies, torch.isfinite(peak))
+    return Draw(token_ids, row.logprobs(token_ids), row.entropies(), torch.isfinite(row.peak))
 
 
 def draw(logits: Tensor, uniforms: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Draw:
-    """Measure and sample one decoding step from the same log-softmax.
+    """Measure and sample one decoding step from the same exponentials.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def plan(config: RunConfig) -> Plan:
             raise SuiteError(
                 f"prompt '{prompt.id}': no checker named '{prompt.checker}'", f"known: {', '.join(checkers)}"
             )
-    return plan_for(config, prompts)
+    return plan_for(config, in_balanced_order(prompts, config.seed))
 
 
 def plan_for(config: RunConfig, prompts: Sequence[Prompt]) -> Plan:
@@ -102,7 +102,7 @@ def plan_for(config: RunConfig, prompts: Sequence[Prompt]) -> Plan:
         thinking=config.thinking,
     )
     return Plan(
-        prompts=tuple(in_balanced_order(prompts, config.seed)),
+        prompts=tuple(prompts),
         params=params,
         probes=probes,
         requires=requires,

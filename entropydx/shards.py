@@ -11,7 +11,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,10 @@ class DrawnShard:
 def deal(todo: Plan, count: int, *, has_baseline: bool) -> tuple[tuple[Prompt, ...], ...]:
     """Return the prompts of every shard, in the plan's order.
 
-    The first shard has all prompts of the cross pass. The others go, family by family and difficulty by difficulty, to
-    the shard with the least work so far, so that no shard ends much later than another (list scheduling, Graham 1969,
-    SIAM J. Appl. Math. 17:416: the work of two shards differs by one prompt's at most, where the cross pass allows it).
+    The first shard has all prompts of the cross pass. Every other prompt goes to one of the shards that have the least
+    work so far, up to the prompt's own (list scheduling, Graham 1969, SIAM J. Appl. Math. 17:416): to the one with the
+    fewest prompts of its family and of its difficulty. The work of two shards then differs by two prompts' at most,
+    unless that of the cross pass alone is more than a shard's part.
 
     Parameters
     ----------
@@ -77,20 +78,33 @@ def deal(todo: Plan, count: int, *, has_baseline: bool) -> tuple[tuple[Prompt, .
             f"at most {most}: the first shard draws {max(len(together), 1)} prompts that belong together",
         )
     costs = work(todo, has_baseline=has_baseline)
-    owner = {p.id: 0 for p in together}
-    loads = [0.0] * count
-    loads[0] = sum(costs[p.id] for p in together)
-    families: list[Counter[str]] = [Counter() for _ in range(count)]
-    families[0].update(p.family for p in together)
-    rest = sorted(todo.prompts[len(together) :], key=lambda p: (p.family, p.difficulty))
+    hands = [_Hand() for _ in range(count)]
+    for prompt in together:
+        hands[0].take(prompt, costs[prompt.id])
+    rest = todo.prompts[len(together) :]
     for left, prompt in zip(range(len(rest), 0, -1), rest, strict=True):
-        empty = [i for i in range(count) if not families[i]]
-        open_to = empty if len(empty) >= left else range(count)
-        chosen = min(open_to, key=lambda i: (loads[i], families[i][prompt.family], i))
-        owner[prompt.id] = chosen
-        loads[chosen] += costs[prompt.id]
-        families[chosen][prompt.family] += 1
-    return tuple(tuple(p for p in todo.prompts if owner[p.id] == i) for i in range(count))
+        empty = [h for h in hands if not h.ids]
+        able = empty if len(empty) >= left else hands
+        least = min(h.load for h in able)
+        light = [h for h in able if h.load < least + costs[prompt.id]]
+        chosen = min(light, key=lambda h: (h.kinds[prompt.family] + h.kinds[prompt.difficulty], h.load))
+        chosen.take(prompt, costs[prompt.id])
+    return tuple(tuple(p for p in todo.prompts if p.id in h.ids) for h in hands)
+
+
+@dataclass(slots=True)
+class _Hand:
+    """What one shard has been dealt so far."""
+
+    ids: set[str] = field(default_factory=set)
+    load: float = 0.0
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Prompts of each family and of each difficulty."""
+
+    def take(self, prompt: Prompt, cost: float) -> None:
+        self.ids.add(prompt.id)
+        self.load += cost
+        self.kinds.update((prompt.family, prompt.difficulty))
 
 
 def work(todo: Plan, *, has_baseline: bool) -> dict[str, float]:
@@ -154,16 +168,14 @@ def draw(config: RunConfig, progress: Progress | None = None) -> DrawnShard:
         if "shard" not in store.read_manifest(path):
             run.write_manifest({"shard": {"config": asdict(config)}})  # so that `merge` can say how to finish it
         before = time.monotonic()
-        look = draw_all(
-            Rounds(
-                todo=replace(todo, prompts=mine, whole=todo.prompts),
-                engines=engines,
-                run=run,
-                progress=stages,
-                judge=_no_verdict,
-                adaptive=False,
-            )
-        )
+        part = replace(todo, prompts=mine, whole=todo.prompts)
+        try:
+            look = Rounds(
+                todo=part, engines=engines, run=run, progress=stages, judge=_no_verdict, adaptive=False
+            ).everything()
+        finally:
+            for engine in engines.values():
+                engine.close()
         spent = (run.tokens_written, time.monotonic() - before, time.monotonic() - started)
         whole = [p.id for p in todo.prompts]
         run.write_manifest(
@@ -241,12 +253,12 @@ def command_line(config: RunConfig, shard: str | None = None) -> str:
         words += ["--suite", config.suite]
     name, _, adjusted = config.budget.partition(", ")
     words += ["--budget", name]
-    for field in fields(config):
-        value = getattr(config, field.name)
-        written = adjusted if field.name in SIZES else value != field.default
-        if field.name in REBUILT or not written:
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        written = adjusted if setting.name in SIZES else value != setting.default
+        if setting.name in REBUILT or not written:
             continue
-        flag = f"--{field.name.replace('_', '-')}"
+        flag = f"--{setting.name.replace('_', '-')}"
         words += [flag] if value is True else [flag, str(value)]
     for pair in config.map.items():
         words += ["--map", "=".join(pair)]

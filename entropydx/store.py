@@ -282,23 +282,25 @@ class RunStore:
         return read_scores(self.path, part)
 
     def adopt_baseline(self, source: Path) -> None:
-        """Copy what another run drew from its checkpoint, where it has the baseline's key and this run has nothing yet.
+        """Copy what another run drew from this run's baseline, where this run has nothing of it yet.
 
         Parameters
         ----------
         source : Path
-            A run directory whose checkpoint is this run's baseline, under the same protocol; any other is left alone.
+            A run directory whose checkpoint, or else baseline, is this run's baseline, under the same protocol; any
+            other is left alone.
         """
         theirs = read_manifest(source)["key"]
         shared = {*self._key, *theirs} - {"checkpoint", "baseline", "dtype", "baseline_dtype"}
-        same = theirs.get("checkpoint") == self._key.get("baseline") and theirs.get("dtype") == self._key.get(
-            "baseline_dtype"
-        )
-        if not same or any(theirs.get(name) != self._key.get(name) for name in shared):
+        wanted = self._key.get("baseline"), self._key.get("baseline_dtype")
+        drawn = {"checkpoint": (theirs.get("checkpoint"), theirs.get("dtype"))}
+        drawn["baseline"] = theirs.get("baseline"), theirs.get("baseline_dtype")
+        role = next((role for role, model in drawn.items() if model == wanted), None)
+        if role is None or any(theirs.get(name) != self._key.get(name) for name in shared):
             return
         for kind in ("samples", "scores"):
-            for file in source.glob(f"{kind}-checkpoint*.jsonl"):
-                mine = self.path / file.name.replace("-checkpoint", "-baseline", 1)
+            for file in source.glob(f"{kind}-{role}*.jsonl"):
+                mine = self.path / file.name.replace(f"-{role}", "-baseline", 1)
                 # What was scored of another's text belongs to that other; everything else depends on the drawer alone.
                 if not mine.exists() and not file.name.endswith("-other.jsonl"):
                     self._copy(file, mine)

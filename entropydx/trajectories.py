@@ -8,21 +8,18 @@ below the series' directory: a second call, or one with more checkpoints, draws 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 from entropydx import __version__, checkpoint, document, pipeline, timeline
 from entropydx.config import RunConfig, Settings, resolve
-from entropydx.errors import CheckpointError, ConfigError, RunStoreError
+from entropydx.errors import ConfigError, RunStoreError
 from entropydx.layouts import checkpoints_in, training_step
+from entropydx.lineup import Crew, Stop, Titled, complete, digest, identity, named, short_names, write_document
 from entropydx.protocols import EngineOptions, Progress, Silent
 from entropydx.provenance import RUNS
 from entropydx.triage import SUSPECTED
@@ -45,38 +42,6 @@ PER_RUN = (
     "(arXiv:2505.22617): a and b say nothing about another run, and here R and H are of this suite's prompts."
 )
 """What must stand beside every fit."""
-NOT_KEYED = {"checkpoint", "baseline", "run_dir", "device", "batch_rows", "suite_source", "budget"}
-"""Settings that do not make another series."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """One checkpoint of a series, before it is diagnosed."""
-
-    ref: str
-    name: str
-    """Unique in the series, and fit for a directory."""
-    step: int | None
-
-
-class Titled:
-    """A `Progress` that says which checkpoint it is about."""
-
-    def __init__(self, inner: Progress, title: str) -> None:
-        self._inner, self._title = inner, title
-
-    def start(self, stage: str, total: int | None) -> None:
-        """Begin a stage of this checkpoint."""
-        self._inner.start(f"{self._title}: {stage}", total)
-
-    def advance(self, n: int = 1, note: str = "") -> None:
-        """Pass it on."""
-        self._inner.advance(n, note)
-
-    def warn(self, message: str) -> None:
-        """Pass it on with the checkpoint's name."""
-        self._inner.warn(f"{self._title}: {message}")
-
 
 # ── which checkpoints ─────────────────────────────────────────────────────────────────────────────
 
@@ -101,9 +66,9 @@ def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> 
         that of its newest checkpoint.
     """
     inside = checkpoints_in(Path(refs[0])) if len(refs) == 1 and Path(refs[0]).is_dir() else []
-    found = [str(p) for p in _complete(inside, options, progress)] if inside else list(refs)
-    same = Counter(map(_identity, found))
-    repeated = next((ref for ref in found if same[_identity(ref)] > 1), None)
+    found = [str(p) for p in complete(inside, options, progress)] if inside else list(refs)
+    same = Counter(map(identity, found))
+    repeated = next((ref for ref in found if same[identity(ref)] > 1), None)
     if repeated is not None:
         raise ConfigError(f"{repeated} is given twice", "name every checkpoint once")
     if len(found) < MIN_CHECKPOINTS:
@@ -114,8 +79,8 @@ def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> 
     for ref in [] if inside else found:
         if Path(ref).exists():
             checkpoint.resolve(ref, options)  # one that cannot be loaded is named now, and not after hours of sampling
-    steps = [training_step(_named(ref)) for ref in found]
-    stops = [Stop(ref=ref, name=n, step=s and s[1]) for ref, n, s in zip(found, _names(found), steps, strict=True)]
+    steps = [training_step(named(ref)) for ref in found]
+    stops = [Stop(ref=ref, name=n, step=s and s[1]) for ref, n, s in zip(found, short_names(found), steps, strict=True)]
     known = [s.step for s in stops if s.step is not None]
     if len(set(known)) == len(stops):
         return sorted(stops, key=lambda s: s.step or 0)
@@ -129,46 +94,6 @@ def _remark_on_order(stops: Sequence[Stop], progress: Progress) -> None:
         if next_step < step:
             progress.warn(f"{name} stands before {later}: the order given is taken for the order of training")
             return
-
-
-def _identity(ref: str) -> str:
-    """Return what two spellings of one checkpoint have in common."""
-    return os.path.abspath(ref) if Path(ref).exists() else str(Path(ref))
-
-
-def _named(ref: str) -> Path:
-    """Return a path whose last part is a name: of `.` and `..` that of the directory."""
-    path = Path(ref)
-    return path if path.name not in {"", ".."} else Path(os.path.abspath(ref))
-
-
-def _complete(children: Sequence[Path], options: EngineOptions, progress: Progress) -> list[Path]:
-    """Return the children that can be loaded, and say which are left out and why."""
-    kept: list[Path] = []
-    problem: CheckpointError | None = None
-    for child in children:
-        try:
-            checkpoint.resolve(str(child), options)
-        except CheckpointError as error:
-            progress.warn(f"{child.name} is left out: {error}")
-            problem = error
-        else:
-            kept.append(child)
-    if not kept and problem is not None:
-        raise problem
-    return kept
-
-
-def _names(refs: Sequence[str]) -> list[str]:
-    """Return a short unique name for each: the part that carries the step, else the last one, else more of the path."""
-    paths = [_named(ref) for ref in refs]
-    steps = [training_step(path) for path in paths]
-    short = [step[0] if step else path.name for path, step in zip(paths, steps, strict=True)]
-    counts = Counter(short)
-    longer = [name if counts[name] == 1 else str(path).strip("/") for name, path in zip(short, paths, strict=True)]
-    plain = [re.sub(r"[^\w.-]+", "-", name) for name in longer]
-    counts = Counter(plain)
-    return [name if counts[name] == 1 else f"{name}-{i}" for i, name in enumerate(plain)]
 
 
 # ── the main job ──────────────────────────────────────────────────────────────────────────────────
@@ -205,10 +130,11 @@ def trace(
     config = resolve(stops[0].ref, flags, project)
     # Points that stopped at different looks would not be comparable.
     config = replace(config, baseline=_baseline(stops, config.baseline), adaptive=False)
-    root = Path(config.run_dir) if config.run_dir else RUNS / f"series-{_digest(config, stops[0])}"
-    reports = _diagnose(stops, config, root, progress)
+    root = Path(config.run_dir) if config.run_dir else RUNS / f"series-{digest(config, stops[0].ref)}"
+    with Crew(config) as crew:
+        reports = _diagnose(stops, config, root, progress, crew)
     found = assemble(stops, reports, root)
-    _write(root / DOCUMENT, document.to_json(found))
+    write_document(root / DOCUMENT, document.to_json(found))
     return found
 
 
@@ -216,18 +142,10 @@ def _baseline(stops: Sequence[Stop], asked: str | None) -> str:
     """Return the baseline, as the series spells it where it is one of its checkpoints; by default the first."""
     if asked is None:
         return stops[0].ref
-    return next((s.ref for s in stops if _identity(s.ref) == _identity(asked)), asked)
+    return next((s.ref for s in stops if identity(s.ref) == identity(asked)), asked)
 
 
-def _digest(config: RunConfig, first: Stop) -> str:
-    """Return a name for the series that more checkpoints of it do not change."""
-    home = str(Path(first.ref).resolve().parent)
-    settings = {key: value for key, value in asdict(config).items() if key not in NOT_KEYED}
-    text = json.dumps([home, config.baseline, settings], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _diagnose(stops: Sequence[Stop], config: RunConfig, root: Path, progress: Progress) -> list[Report]:
+def _diagnose(stops: Sequence[Stop], config: RunConfig, root: Path, progress: Progress, crew: Crew) -> list[Report]:
     """Diagnose the baseline against itself, then every other checkpoint with the baseline's samples copied."""
     assert config.baseline is not None
     outside = config.baseline not in {s.ref for s in stops}
@@ -240,16 +158,9 @@ def _diagnose(stops: Sequence[Stop], config: RunConfig, root: Path, progress: Pr
     for number, stop in enumerate([*([first] if first else []), *ordered], start=0 if first else 1):
         title = f"{stop.name}, {number} of {len(stops)}" if number else stop.name
         here = replace(config, checkpoint=stop.ref, run_dir=str(root / stop.name))
-        reports[stop.ref] = pipeline.diagnose(here, Titled(progress, title), reuse)
+        reports[stop.ref] = pipeline.diagnose(here, Titled(progress, title), reuse, crew.fleet())
         reuse = reuse or root / stop.name
     return [reports[s.ref] for s in stops]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunStoreError(f"cannot write {path}: {error.strerror}", "make room, and run the same command") from error
 
 
 # ── what the series says ──────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from entropydx import __version__
-from entropydx.cli import diagnose, doctor, explain, listing, merge, organisms, schema, selftest, trajectory, triage
+from entropydx.cli import (
+    diagnose,
+    doctor,
+    explain,
+    listing,
+    merge,
+    organisms,
+    schema,
+    selftest,
+    sweep,
+    trajectory,
+    triage,
+)
 
 EXIT_CODES = (
     "Exit codes: 0 healthy, 1 a failure was diagnosed (or abnormal), 2 could not run, 3 inconclusive, "
@@ -31,6 +43,7 @@ app = typer.Typer(
 )
 app.command("diagnose")(diagnose.command)
 app.command("trajectory")(trajectory.command)
+app.command("sweep")(sweep.command)
 app.command("merge")(merge.command)
 app.command("triage")(triage.command)
 app.command("explain")(explain.command)

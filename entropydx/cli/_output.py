@@ -12,12 +12,12 @@ import typer
 
 from entropydx import document, plugins
 from entropydx.errors import ConfigError
-from entropydx.types import Quality, Report, Trajectory
+from entropydx.types import Quality, Report, Sweep, Trajectory
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-R = TypeVar("R", Report, Trajectory)
+R = TypeVar("R", Report, Trajectory, Sweep)
 ZEROED = (1, 3)
 """What `--exit-zero` turns into 0; 2 and 130 stay."""
 
@@ -45,6 +45,23 @@ def emit_trajectory(
     return _deliver(
         found,
         lambda t: reporter.render_to(_stdout(), t),
+        render,
+        json=json,
+        quiet=quiet,
+        exit_zero=exit_zero,
+    )
+
+
+def emit_sweep(found: Sweep, *, json: str | None, csv: str | None, format: str, quiet: bool, exit_zero: bool) -> int:
+    """Print and write the document of a sweep, and its table as CSV; the other options are those of `emit`."""
+    from entropydx.reporters._sweep import SweepReporter
+
+    if csv is not None:
+        write(Path(csv), found.to_frame().to_csv(index=False), "`--json` gives the same")
+    render = document.to_json if format == "json" else None
+    return _deliver(
+        found,
+        lambda s: SweepReporter().render_to(_stdout(), s),
         render,
         json=json,
         quiet=quiet,

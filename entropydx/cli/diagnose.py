@@ -48,6 +48,8 @@ def command(
     device: _options.Device = None,
     dtype: _options.Dtype = None,
     batch_rows: _options.BatchRows = None,
+    workers: _options.Workers = None,
+    ray: _options.Ray = None,
     shard: _options.Shard = None,
     run_dir: _options.RunDir = None,
     config: _options.Config = None,

@@ -44,6 +44,8 @@ def command(
     device: _options.Device = None,
     dtype: _options.Dtype = None,
     batch_rows: _options.BatchRows = None,
+    workers: _options.Workers = None,
+    ray: _options.Ray = None,
     run_dir: Annotated[
         str | None,
         typer.Option(

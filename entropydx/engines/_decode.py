@@ -23,7 +23,8 @@ from entropydx.engines import _cache
 from entropydx.engines._batches import Feed
 from entropydx.engines._forward import Forward, Prefix
 from entropydx.engines._slots import Row, Slots, Start
-from entropydx.logits import Draw, draw
+from entropydx.engines._triton import draw_rows
+from entropydx.logits import Draw
 from entropydx.types import SamplingParams
 
 REFILL_SHARE = 1 / 16
@@ -198,7 +199,7 @@ class _Batch:
 
     def _draw(self, logits: Tensor, rows: NDArray[np.int64]) -> Draw:
         # A step's logits live only inside this call and its caller's expression: one (B, V) at a time.
-        return draw(logits, self._slots.uniforms(rows), self._params.temperature, self._params.top_p)
+        return draw_rows(logits, self._slots.uniforms(rows), self._params.temperature, self._params.top_p)
 
     def _compact(self) -> None:
         running = self._slots.running

@@ -31,6 +31,7 @@ from entropydx.engines._load import (
 )
 from entropydx.engines._memory import auto_rows, bytes_per_row, leaves_room
 from entropydx.engines._offsets import Offsets
+from entropydx.engines._packed import weight_bytes
 from entropydx.engines._score import Scored, Scorer, Text
 from entropydx.errors import ConfigError, EngineError
 from entropydx.protocols import EngineOptions, Progress
@@ -116,8 +117,7 @@ class LocalModel:
         """Whether a second model of this size would fit beside it, now that its weights are loaded; False before."""
         if self._model is None:
             return False
-        weights = sum(p.numel() * p.element_size() for p in self._model.parameters())
-        return leaves_room(self._model.device, weights)
+        return leaves_room(self._model.device, weight_bytes(self._model))
 
     @property
     def deployment(self) -> tuple[float, float] | None:
@@ -195,7 +195,8 @@ class LocalModel:
     def _generation_config(self) -> Any:
         return self._model.generation_config
 
-    def _load(self) -> None:
+    def _load(self, n_positions: int = 0) -> None:
+        """Load the weights unless they are; the longest text with its prompt has so many tokens."""
         if self._model is None:
             self._progress.start(f"loading {self._info.ref}", None)
             self._model = load_model(self._checkpoint, self._options, self._placement, self._vocab_size, self._progress)
@@ -224,7 +225,7 @@ class LocalModel:
         if not full:
             return
         with self._threads():
-            self._load()
+            self._load(max(t.width + len(t.token_ids) for t in full))
             self._progress.start(f"scoring {self._info.ref}", len(full))
             for scored in self._scored_texts(full, stride):
                 n_tokens += len(scored.logprobs)

@@ -24,6 +24,7 @@ from transformers.utils import logging as hf_logging
 
 from entropydx.checkpoint import Checkpoint, WeightFacts, read_json, safetensors_header
 from entropydx.engines._memory import is_out_of_memory
+from entropydx.engines._packed import pack
 from entropydx.errors import CheckpointError, ConfigError, EngineError
 from entropydx.protocols import EngineOptions, Progress
 
@@ -282,7 +283,9 @@ def load_model(
         raise EngineError(
             f"{checkpoint.ref} does not fit into the memory of {placement.device}", "use --dtype bfloat16"
         ) from error
-    return loaded.eval()
+    loaded.eval()
+    pack(loaded)
+    return loaded
 
 
 def _dequantise(kwargs: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ The told part of H = -sum p ln p is known. The rest is a vector q of n entries i
 h(q) = -sum q_i ln q_i is symmetric and concave, hence Schur-concave: if q majorises q', then h(q) <= h(q')
 (Marshall, Olkin & Arnold, Inequalities: Theory of Majorization, 2nd ed. 2011, ch. 3.C).
 
-*Upper bound.* The uniform vector r/n is majorised by every vector with the same sum, and r/n <= c because some q exists.
+*Upper bound.* The uniform vector r/n is majorised by every vector of the same sum, and r/n <= c because some q exists.
 So h(q) <= n (r/n) ln(n/r) = r ln(n/r).
 
 *Lower bound.* The j largest entries of any such q sum to at most min(j c, r). The greedy vector, f = floor(r/c) entries

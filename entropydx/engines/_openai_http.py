@@ -10,6 +10,7 @@ import asyncio
 import os
 import queue
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -34,6 +35,9 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 900.0
 TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """Statuses after which the same request may succeed."""
 HIDDEN = "[key]"
+SHOWN = 300
+"""Characters of an answer that an error message repeats."""
+_UNSERVED = re.compile(r"validation error|logprobs|not supported", re.IGNORECASE)
 T = TypeVar("T")
 Task = TypeVar("Task")
 
@@ -158,12 +162,12 @@ class Client:
             wait = random.uniform(0.5, 1.0) * min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (attempt - 1))
             try:
                 response = await self._http.request(method, self.endpoint + path, json=body)
-                if response.status_code < 400:  # noqa: PLR2004 - HTTP
+                if response.status_code < 400:
                     return response.json()
                 said = self._said(response)
                 if not _may_pass(response.status_code, said, body):
                     raise self._refusal(response.status_code, said)
-                problem = f"answers {response.status_code}: {said}"
+                problem = f"answers {response.status_code}: {said[:SHOWN]}"
                 wait = max(wait, self._asked_wait(response, said))
             except self._httpx.TimeoutException:
                 problem = "does not answer in time"
@@ -183,7 +187,7 @@ class Client:
         seconds = retry_after(response.headers.get("Retry-After"))
         if seconds > LONGEST_ASKED_WAIT_S:
             raise EngineError(
-                f"the server at {self.endpoint} asks to wait {seconds:.0f} s: {said}",
+                f"the server at {self.endpoint} asks to wait {seconds:.0f} s: {said[:SHOWN]}",
                 "run the same command later: what was drawn is kept",
             )
         return seconds
@@ -191,8 +195,8 @@ class Client:
     def _refusal(self, status: int, said: str) -> EngineError:
         if status in {401, 403}:
             given = f"refuses the key in {KEY_VARIABLE}" if self._key else "asks for a key"
-            return EngineError(f"the server at {self.endpoint} {given}: {said}", f"set {KEY_VARIABLE}")
-        return RefusedError(f"the server at {self.endpoint} answers {status}: {said}", status, said)
+            return EngineError(f"the server at {self.endpoint} {given}: {said[:SHOWN]}", f"set {KEY_VARIABLE}")
+        return RefusedError(f"the server at {self.endpoint} answers {status}: {said[:SHOWN]}", status, said)
 
     def _said(self, response: Any) -> str:
         """Return what an error answer says, in one line and without the key."""
@@ -202,15 +206,15 @@ class Client:
             said = response.text
         while isinstance(said, dict) and (inner := said.get("error") or said.get("message") or said.get("detail")):
             said = inner
-        return " ".join(self._hidden(str(said)).split())[:400]
+        return " ".join(self._hidden(str(said)).split())
 
     def _hidden(self, text: str) -> str:
         return text.replace(self._key, HIDDEN) if self._key else text
 
 
 def _may_pass(status: int, said: str, body: dict[str, Any] | None) -> bool:
-    """Return whether to send it again; some servers answer a field that they cannot serve with 500."""
-    unserved = status == 500 and body is not None and "logprobs" in body and "logprobs" in said  # noqa: PLR2004 - HTTP
+    """Return whether to send it again: llama-cpp-python answers fields that it cannot take with 500."""
+    unserved = status == 500 and body is not None and _UNSERVED.search(said) is not None
     return status in TRANSIENT and not unserved
 
 

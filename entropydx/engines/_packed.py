@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+LEAST_WEIGHTS = 1 << 17
+"""Weights from which packing pays: below, a call's own cost of some 15 microseconds is more than it saves."""
 TYPICAL_ROWS = 64
 """Rows that the layout is chosen for; other numbers of rows use the same layout."""
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -37,36 +39,45 @@ class PackedLinear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The (out, in) weights, unpacked anew at each call: for architectures that read them."""
-        return self._packed.to_dense()
+        dense: Tensor = self._packed.to_dense()
+        return dense
 
     @property
     def n_bytes(self) -> int:
         """What the packed weights take."""
-        return self._packed.numel() * self._packed.element_size()
+        return int(self._packed.numel() * self._packed.element_size())
 
     def forward(self, states: Tensor) -> Tensor:
         """Return states · weightᵀ + bias, (..., out)."""
-        return torch.ops.mkldnn._linear_pointwise(states, self._packed, self.bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(states, self._packed, self.bias, "none", [], "")
+        return product
 
 
 def pack(model: Any) -> None:
     """Replace the linear layers of a model in place where that is possible: on a CPU, in float32 or bfloat16.
 
-    Only layers of exactly the class `nn.Linear` are replaced; adapters, quantised layers and experts that are held in
-    one tensor stay as they are. A weight that is shared with the embeddings is kept for them.
+    Only large layers of exactly the class `nn.Linear` are replaced; adapters, quantised layers and experts that are
+    held in one tensor stay as they are. A weight that is shared with the embeddings is kept for them.
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch._C._has_mkldnn:
         return
     usable: dict[tuple[Any, ...], bool] = {}
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is not nn.Linear or child.weight.device.type != "cpu":
+            if type(child) is not nn.Linear or child.weight.numel() < LEAST_WEIGHTS:
                 continue
-            kind = (child.weight.dtype, *child.weight.shape, child.bias is None)
+            kind = (child.weight.device, child.weight.dtype, *child.weight.shape, child.bias is None)
             if kind not in usable:
                 usable[kind] = _works(child)
             if usable[kind]:
                 _replace(parent, name, child)
+
+
+def weight_bytes(model: Any) -> int:
+    """Return how many bytes a model's weights take, packed ones included."""
+    packed = sum(m.n_bytes for m in model.modules() if isinstance(m, PackedLinear))
+    dense: int = sum(p.numel() * p.element_size() for p in model.parameters())
+    return packed + dense
 
 
 def _replace(parent: nn.Module, name: str, linear: nn.Linear) -> None:
@@ -79,7 +90,7 @@ def _replace(parent: nn.Module, name: str, linear: nn.Linear) -> None:
 def _works(linear: nn.Linear) -> bool:
     """Tell whether packed products of this shape are right, for one row and for several."""
     tolerance = TOLERANCE.get(linear.weight.dtype)
-    if tolerance is None:
+    if tolerance is None or linear.weight.device.type != "cpu":
         return False
     states = torch.linspace(-1, 1, 3 * linear.in_features, dtype=linear.weight.dtype).view(3, -1)
     wanted = linear(states)

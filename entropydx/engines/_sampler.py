@@ -57,7 +57,7 @@ class LocalSampler(LocalModel, ABC):
             return
         by_id = {p.id: (p, len(w.token_ids)) for p, w in zip(prompts, work, strict=True)}
         with self._threads():
-            self._load()
+            self._load(max(w.width for w in work) + params.max_new_tokens)
             self._progress.start(f"sampling {self._info.ref}", len(prompts))
             n_tokens, start = 0, time.monotonic()
             done: dict[str, list[Row]] = {p.id: [] for p in prompts}

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import importlib.util
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -131,8 +132,6 @@ class Client:
 
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
-        for name, value in ENVIRONMENT.items() | (CPU_ENVIRONMENT.items() if launch.device == "cpu" else set()):
-            os.environ.setdefault(name, value)
         self._engine: Any = None
         self._adapter: Any = None
         self._arrived: dict[str, Any] = {}
@@ -146,6 +145,13 @@ class Client:
             raise _cannot(launch, error) from error
 
     def _start(self) -> None:
+        for name, value in (ENVIRONMENT | (CPU_ENVIRONMENT if self.launch.device == "cpu" else {})).items():
+            os.environ.setdefault(name, value)
+        # What its imports warn of is between vLLM and torch.
+        with warnings.catch_warnings(action="ignore"):
+            self._import_and_start()
+
+    def _import_and_start(self) -> None:
         from vllm import EngineArgs, LLMEngine  # noqa: PLC0415 - imported after its environment is set
         from vllm.lora.request import LoRARequest  # noqa: PLC0415
         from vllm.platforms import current_platform  # noqa: PLC0415

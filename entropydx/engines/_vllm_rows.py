@@ -128,8 +128,8 @@ class Rows:
         self._parts: list[_Part] | None = []
         self._free = list(range(FIRST_SLOTS - 1, -1, -1))
         # Uniforms and given tokens stay on the host: a step needs one of them per row.
-        self._uniforms = np.zeros((FIRST_SLOTS, FIRST_WIDTH))
-        self._forced = np.zeros((FIRST_SLOTS, FIRST_WIDTH), dtype=np.int64)
+        self._uniforms: NDArray[np.float64] = np.zeros((FIRST_SLOTS, FIRST_WIDTH))
+        self._forced: NDArray[np.int64] = np.zeros((FIRST_SLOTS, FIRST_WIDTH), dtype=np.int64)
         self._ids = torch.zeros((FIRST_SLOTS, FIRST_WIDTH), dtype=torch.int32, device=device)
         self._values = torch.zeros((2, FIRST_SLOTS, FIRST_WIDTH), device=device)
         self.most_rows = 0
@@ -240,10 +240,9 @@ class Rows:
         if not more_slots and not more_width:
             return
         self._free += range(n_slots + more_slots - 1, n_slots - 1, -1)
+        self._uniforms = np.pad(self._uniforms, ((0, more_slots), (0, more_width)))
+        self._forced = np.pad(self._forced, ((0, more_slots), (0, more_width)))
         padding = (0, more_width, 0, more_slots)
-        self._uniforms, self._forced = (
-            np.pad(x, ((0, more_slots), (0, more_width))) for x in (self._uniforms, self._forced)
-        )
         self._ids, self._values = (torch.nn.functional.pad(x, padding) for x in (self._ids, self._values))
 
     def _sorted_parts(self) -> list[_Part]:

@@ -73,6 +73,11 @@ class VllmEngine(LocalSampler):
 
     def __init__(self, ref: str, options: EngineOptions, progress: Progress) -> None:
         check_installed()
+        if options.device not in {"auto", "cpu", "cuda"}:
+            raise ConfigError(
+                f"engine 'vllm' runs on all visible GPUs, not on '{options.device}'",
+                "choose them by CUDA_VISIBLE_DEVICES and use --device auto",
+            )
         super().__init__(ref, options, progress)
         self._check_supported()
         self._client: Client | None = None
@@ -118,29 +123,35 @@ class VllmEngine(LocalSampler):
             self._client = None
 
     def _check_supported(self) -> None:
-        checkpoint, options = self._checkpoint, self._options
+        checkpoint = self._checkpoint
         if checkpoint.model.format == "gguf":
             raise CheckpointError(f"engine 'vllm' does not run GGUF files: {checkpoint.model.path}", "use --engine hf")
-        if options.device not in {"auto", "cpu", "cuda"}:
-            raise ConfigError(
-                f"engine 'vllm' runs on all visible GPUs, not on '{options.device}'",
-                "choose them by CUDA_VISIBLE_DEVICES and use --device auto",
-            )
         if self._vocab_size != self._config.get_text_config().vocab_size:
             raise CheckpointError(
                 f"{checkpoint.path} has a vocabulary of its own, which vLLM cannot put onto the base model",
                 "merge it with peft's merge_and_unload(), or use --engine hf",
             )
 
-    def _load(self) -> None:
-        """Nothing: vLLM is started once it is known how long the texts are."""
+    def _load(self, n_positions: int = 0) -> None:
+        """Start vLLM with room for so many tokens of one prompt and completion, unless it is running so."""
+        if self._client is not None and not self._client.serves(n_positions):
+            self._progress.warn(f"starting vLLM again, for texts of up to {n_positions} tokens")
+            self.close()
+        if self._client is None:
+            self._progress.start(f"loading {self._info.ref}", None)
+            self._client = Client(self._launch(n_positions))
+
+    @property
+    def _running(self) -> Client:
+        assert self._client is not None, "started by _load"
+        return self._client
 
     def _generation_config(self) -> Any:
         file = self._checkpoint.model.directory / "generation_config.json"
         return GenerationConfig(eos_token_id=read_json(file).get("eos_token_id") if file.is_file() else None)
 
     def _rows(self, work: Sequence[Work], params: SamplingParams, batch_rows: int) -> Iterator[Row]:
-        client = self._started(max(w.width for w in work) + params.max_new_tokens)
+        client = self._running
         stop = tuple(sorted(i for i in self._stop_ids() if i < self._vocab_size))
         jobs = (
             Request(job=_job(client, item, sample, params, stop), prompt_ids=tuple(item.token_ids), stop_ids=stop)
@@ -152,7 +163,7 @@ class VllmEngine(LocalSampler):
             yield _row(job, taken, stopped)
 
     def _scored_texts(self, texts: Sequence[Text], stride: int) -> Iterator[Scored]:
-        client = self._started(max(t.width + len(t.token_ids) for t in texts))
+        client = self._running
         numbers: dict[str, int] = {}
 
         def requests() -> Iterator[Request]:
@@ -165,17 +176,6 @@ class VllmEngine(LocalSampler):
         for job, taken, _ in client.run(requests(), AHEAD * client.launch.max_rows):
             n = _leading(np.isfinite(taken.entropies) & np.isfinite(taken.logprobs))
             yield Scored(numbers.pop(job.key), taken.logprobs[:n], taken.entropies[:n], None)
-
-    def _started(self, n_positions: int) -> Client:
-        """Return a running engine that has room for so many positions of one prompt and completion."""
-        if self._client is not None and not self._client.serves(n_positions):
-            self._progress.warn(f"starting vLLM again, for texts of up to {n_positions} tokens")
-            self.close()
-        if self._client is None:
-            self._progress.start(f"loading {self._info.ref}", None)
-            self._client = Client(self._launch(n_positions))
-            self._progress.start(f"running {self._info.ref}", None)
-        return self._client
 
     def _launch(self, n_positions: int) -> Launch:
         checkpoint, kind = self._checkpoint, self._placement.device

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from entropydx.reporters._layout import clipped, flow, grid, hanging, section
 from entropydx.reporters._words import count, duration, exit_meaning, words
-from entropydx.types import FAILURES, CheckpointInfo, FailureAssessment, Label, Presence, Report
+from entropydx.types import FAILURES, CheckpointInfo, FailureAssessment, Label, Presence, Protocol, Report
 
 EXAMPLES = 4
 SETTLING = 5
@@ -53,7 +53,7 @@ def subject(report: Report, width: int) -> Text:
         _checkpoint(report.checkpoint, width - 4),
         f"baseline {clipped(report.baseline.ref, width - 14)}" if report.baseline else "no baseline",
         f"suite {protocol.suite} ({protocol.suite_source})",
-        f"{protocol.n_prompts} prompts × {protocol.n_samples} samples, up to {protocol.max_new_tokens} tokens",
+        f"{_prompts(protocol)} × {protocol.n_samples} samples, up to {protocol.max_new_tokens} tokens",
         f"temperature {protocol.temperature:g}{top_p}",
         f"engine {protocol.engine}, device {protocol.device}",
         "chat template" if protocol.chat_template else "no chat template: prompts sent as they are",
@@ -100,6 +100,11 @@ def bar(share: float, cells: int = 5) -> str:
     """Return a share of 1 as filled and empty cells."""
     filled = round(share * cells)
     return "■" * filled + "□" * (cells - filled)
+
+
+def _prompts(protocol: Protocol) -> str:
+    planned = protocol.n_planned
+    return f"{protocol.n_prompts} {f'of {planned} ' if planned and planned > protocol.n_prompts else ''}prompts"
 
 
 def _notes(report: Report, width: int) -> Iterator[RenderableType]:
@@ -152,9 +157,10 @@ def closing(report: Report, width: int) -> Group:
         duration(cost.wall_s),
         *([f"{count(cost.tokens_per_s)} tokens/s"] if cost.tokens_per_s is not None else []),
         *([f"peak {cost.peak_memory_bytes / 2**30:.1f} GiB"] if cost.peak_memory_bytes is not None else []),
-        f"{cost.rounds} round{'s' * (cost.rounds != 1)}{', stopped early: decided' * cost.stopped_early}",
+        f"{cost.rounds} round{'s' * (cost.rounds != 1)}",
         f"{report.tool.name} {report.tool.version}",
     ]
     label = report.diagnosis.label
     code = Text(f"  {exit_meaning(report.exit_code, label)}", style=f"bold {colour(label)}")
-    return section("Cost", flow(pieces, width), code)
+    stop = [hanging("  stopped: ", cost.stop_reason)] if cost.stop_reason else []
+    return section("Cost", flow(pieces, width), *stop, code)

@@ -11,9 +11,9 @@ from entropydx.cases import Case, load_cases
 from entropydx.classifier import Classifier
 from entropydx.config import Settings, resolve
 from entropydx.errors import ConfigError
+from entropydx.lineup import Titled
 from entropydx.protocols import Progress, Silent
 from entropydx.selftest.judging import is_own_baseline, judge
-from entropydx.trajectories import Titled
 from entropydx.types import Label, Redrawn
 
 ORGANISMS = Path("fixtures") / "organisms"

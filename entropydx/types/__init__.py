@@ -88,6 +88,7 @@ from entropydx.types.samples import (
     Samples,
     known,
 )
+from entropydx.types.sweep import SWEEP_VERSION, Sweep, SweepEntry
 from entropydx.types.trajectory import (
     TRAJECTORY_VERSION,
     Axis,
@@ -108,6 +109,7 @@ __all__ = [
     "READING_WORDS",
     "SCHEMA_VERSION",
     "SCOPE_WORDS",
+    "SWEEP_VERSION",
     "TRAJECTORY_VERSION",
     "AnyOf",
     "Axis",
@@ -180,6 +182,8 @@ __all__ = [
     "SelfComparison",
     "Severity",
     "Status",
+    "Sweep",
+    "SweepEntry",
     "Threshold",
     "Tool",
     "Trajectory",

@@ -65,6 +65,8 @@ PROTOCOL = Protocol(
     budget="standard",
     chat_template=True,
     batch_rows=64,
+    adaptive=True,
+    n_planned=108,
 )
 COST = Cost(
     tokens_generated=312_480,
@@ -74,6 +76,8 @@ COST = Cost(
     peak_memory_bytes=4_831_838_208,
     stopped_early=True,
     rounds=3,
+    stop="decided",
+    stop_reason="every failure was decided after 48 of at most 108 prompts",
 )
 CLIP_HIGHER = Remedy(
     id="clip-higher",

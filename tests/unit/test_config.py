@@ -60,7 +60,11 @@ def test_unknown_keys_name_the_nearest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("prompts = 'many'", "'prompts' is 'many'"), ("budget = 'huge'", "'budget'"), ("prompts = = 3", "not valid TOML")],
+    [
+        ("prompts = 'many'", "'prompts' is 'many'"),
+        ("budget = 'huge'", "budget 'huge' is neither a name nor a number of tokens"),
+        ("prompts = = 3", "not valid TOML"),
+    ],
 )
 def test_bad_toml_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
@@ -94,3 +98,17 @@ def test_project_file_in_the_working_directory(tmp_path: Path, monkeypatch: pyte
     assert load_project().seed == 7
     _toml(tmp_path / "entropydx.toml", "max-new-tokens = 9\n[checkpoint]\nsuite = 'tiny'\n")
     assert load_project() == Settings(max_new_tokens=9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tokens"), [("200000", 200_000), ("200k", 200_000), ("1.5M", 1_500_000), (5_000, 5_000)]
+)
+def test_a_budget_may_be_a_number_of_tokens(asked: str | int, tokens: int) -> None:
+    config = resolve("somewhere", Settings(budget=asked))
+    assert (config.tokens, config.prompts, config.samples) == (tokens, 432, 8)
+    assert config.adaptive
+
+
+def test_a_budget_in_tokens_needs_rounds() -> None:
+    with pytest.raises(ConfigError, match="needs rounds"):
+        resolve("somewhere", Settings(budget="200k", adaptive=False))

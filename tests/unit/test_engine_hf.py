@@ -1,5 +1,6 @@
 """The hf engine against transformers itself: teacher-forced forward passes, `generate`, and the softmax."""
 
+import copy
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from entropydx.engines import _hf_model
+from entropydx.engines import _hf_model, _memory
 from entropydx.engines._memory import auto_rows, bytes_per_row, is_out_of_memory
 from entropydx.engines._noise import uniform_stream
+from entropydx.engines._packed import PackedLinear, pack, weight_bytes
 from entropydx.engines.hf import HfEngine
 from entropydx.errors import ConfigError, ContextError, EngineError
 from entropydx.protocols import EngineOptions, Silent
@@ -69,7 +71,7 @@ def tokens(groups):
 def teacher_forced(model, prompt_ids, token_ids):
     """Log-probabilities and entropies from one unpadded forward pass, reduced in float64."""
     with torch.no_grad():
-        logits = model(torch.tensor([[*prompt_ids, *token_ids]])).logits[0, len(prompt_ids) - 1 : -1].double()
+        logits = model(torch.tensor([[*prompt_ids, *token_ids[:-1]]])).logits[0, len(prompt_ids) - 1 :].double()
     logp = logits.log_softmax(-1).numpy()
     return logp[np.arange(len(token_ids)), token_ids], scipy.stats.entropy(np.exp(logp), axis=-1)
 
@@ -308,6 +310,127 @@ def test_more_samples_than_rows_share_one_prefill(llama, monkeypatch):
     assert max(rows for rows, _ in calls) == 5
 
 
+MANY = [Prompt(id=f"m{i}", prompt="abcdefghij"[: 2 + i % 7] * (1 + i % 3), answer="") for i in range(14)]
+
+
+def test_rows_that_end_make_room_at_once(llama, monkeypatch):
+    calls = limit_rows(monkeypatch, 10**6, RuntimeError)
+    groups = sample(open_engine(llama, batch_rows=6), MANY, n=3, length=60)
+    steps = [rows for rows, width in calls if width == 1]
+    drawn = [c.n_tokens for g in groups.values() for c in g.completions]
+    assert max(drawn) > 2 * np.mean(drawn), "the lengths should have a long tail"
+    # The first token of a sample comes from its prefill. Only the last rows of all leave rows of the batch idle.
+    full = (sum(drawn) - len(drawn)) / 6
+    assert full <= len(steps) <= full + max(drawn)
+    assert sum(rows for rows, width in calls if width > 1) == len(MANY), "one prefill for each prompt"
+
+
+@pytest.mark.parametrize("rows", [5])
+def test_refilled_rows_agree_with_a_teacher_forced_pass(checkpoint, rows):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
+    wanted = tokens(sample(open_engine(checkpoint, batch_rows=1), MANY, n=3, length=40))
+    groups = sample(open_engine(checkpoint, batch_rows=rows), MANY, n=3, length=40)
+    assert tokens(groups) == wanted
+    for group in groups.values():
+        for completion in group.completions:
+            assert_exact(model, tokenizer(group.prompt.prompt)["input_ids"], completion, 1e-4)
+
+
+def test_the_batch_is_no_wider_than_its_longest_row(llama, monkeypatch):
+    widths = []
+    load = _hf_model.load_model
+
+    def loading(*args):
+        model = load(*args)
+        model.register_forward_pre_hook(
+            lambda _m, _a, kwargs: widths.append(kwargs["attention_mask"].shape[1]), with_kwargs=True
+        )
+        return model
+
+    monkeypatch.setattr(_hf_model, "load_model", loading)
+    groups = sample(open_engine(llama, batch_rows=4), MANY, n=3, length=20)
+    longest = max(g.n_prompt_tokens + c.n_tokens for g in groups.values() for c in g.completions)
+    assert max(widths) < longest, "the last token is not fed"
+
+
+def test_a_row_after_one_that_met_nan_is_sound(tmp_path):
+    model, poison = tiny_model("llama"), 77
+    with torch.no_grad():
+        model.model.embed_tokens.weight[poison] = torch.nan
+    model.save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    groups = sample(open_engine(tmp_path, batch_rows=3), MANY, n=8, length=30)
+    completions = [(g, c) for g in groups.values() for c in g.completions]
+    assert sum(c.finish_reason == "non_finite" for _, c in completions) > 3
+    for group, completion in completions:
+        assert_exact(model, byte_tokenizer()(group.prompt.prompt)["input_ids"], completion, 1e-4)
+
+
+def test_out_of_memory_midway_repeats_only_what_is_unfinished(llama, monkeypatch):
+    wanted = tokens(sample(open_engine(llama), MANY, n=3, length=40))
+    calls = limit_rows(monkeypatch, 10**6, RuntimeError)
+    engine = open_engine(llama, batch_rows=8)
+    groups = engine.generate(MANY, SamplingParams(n_samples=3, max_new_tokens=40))
+    first = next(groups)
+    before = len(calls)
+    limit_rows_of(engine, 3)
+    rest = {g.prompt.id: g for g in groups}
+    assert tokens(rest | {first.prompt.id: first}) == wanted
+    assert len(rest) == len(MANY) - 1
+    assert before < len(calls)
+
+
+def limit_rows_of(engine, n):
+    def check(_module, _args, kwargs):
+        if len(kwargs["input_ids"]) > n:
+            raise torch.OutOfMemoryError("no more")
+
+    engine._model.register_forward_pre_hook(check, with_kwargs=True)
+
+
+def test_room_for_a_second_model_is_told_once_the_weights_are_there(llama, monkeypatch):
+    engine = open_engine(llama)
+    assert not engine.leaves_room
+    sample(engine, n=1, length=1)
+    weights = 4 * engine.info.n_parameters
+    for free, wanted in ((None, False), (1.5 * weights, True), (1.5 * weights - 1, False)):
+        monkeypatch.setattr(_memory, "free_bytes", lambda _device, free=free: free)
+        assert engine.leaves_room is wanted
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_packed_layers_give_the_same_products(dtype, tolerance):
+    torch.manual_seed(0)
+    model = torch.nn.ModuleDict({"a": torch.nn.Linear(300, 700), "b": torch.nn.Linear(512, 300, bias=False)}).to(dtype)
+    small = torch.nn.Linear(8, 8)
+    plain = {name: copy.deepcopy(layer) for name, layer in model.items()}
+    model["small"] = small
+    n_bytes = weight_bytes(model)
+    pack(model)
+    assert model["small"] is small
+    assert weight_bytes(model) == n_bytes
+    for name, layer in plain.items():
+        assert isinstance(model[name], PackedLinear)
+        assert torch.equal(model[name].weight, layer.weight)
+        for shape in ((1,), (7,), (64, 1), (3, 50)):
+            states = torch.randn(*shape, layer.in_features, dtype=dtype)
+            wanted = torch.nn.functional.linear(
+                states.double(), layer.weight.double(), None if layer.bias is None else layer.bias.double()
+            )
+            with torch.inference_mode():
+                assert (model[name](states) - wanted).abs().max() <= tolerance * wanted.abs().max()
+
+
+def test_without_the_operators_layers_stay_what_they_are(monkeypatch):
+    def fail(self, _states):
+        raise RuntimeError("no such operator")
+
+    model = torch.nn.ModuleDict({"a": torch.nn.Linear(300, 700)})
+    monkeypatch.setattr(PackedLinear, "forward", fail)
+    pack(model)
+    assert type(model["a"]) is torch.nn.Linear
+
+
 def test_the_head_only_sees_the_last_position(llama, monkeypatch):
     widths = []
     load = _hf_model.load_model
@@ -329,7 +452,7 @@ def test_groups_are_complete_unique_and_reported(llama):
     groups = list(engine.generate(PROMPTS, SamplingParams(n_samples=3, max_new_tokens=5)))
     assert sorted(g.prompt.id for g in groups) == ["p0", "p1", "p2", "p3"]
     assert all(len(g.completions) == 3 for g in groups)
-    assert engine.batch_rows == 3
+    assert engine.batch_rows == 4, "a free row takes a sample of the next prompt"
     assert [total for _, total in progress.stages] == [None, 4]
     assert [n for n, _ in progress.notes] == [1] * 4
     assert all(note.endswith("tok/s") for _, note in progress.notes)
