@@ -13,7 +13,7 @@ Rows, each in a process of its own, so that its peak memory is its alone; the fa
 
 What makes it fair: one checkpoint, dtype, attention implementation (the README row needs eager), padding side, batch
 size and token limit; the whole distribution is sampled (lm-polygraph's top_k of 50 is set to 0; temperature and top_p
-are 1); imports, loading and a warm-up are not counted; medians of the repeats, which change places with one another.
+are 1); imports, loading and a warm-up are not counted; medians of interleaved repeats.
 Greedy entropies must agree to 1e-3 nats in the mean of every prompt, or the rows are NOT COMPARABLE. lm-polygraph
 forbids an end before the second token, and so does the reference; the hf engine does not.
 
@@ -433,10 +433,8 @@ def row(arguments: argparse.Namespace, name: str, n_tokens: int) -> dict[str, An
 
 def side_by_side(arguments: argparse.Namespace, names: Sequence[str]) -> bool:
     """Print every row's medians and whether the greedy ones agree, and return the latter."""
-    print(
-        f"{arguments.prompts} prompts, {arguments.tokens} tokens at most, {arguments.samples} samples in the rows of "
-    )
-    print(f"several, batches of {arguments.batch}, {arguments.dtype}; medians of {arguments.repeats}\n")
+    size = f"{arguments.prompts} prompts, at most {arguments.tokens} tokens, K = {arguments.samples}"
+    print(f"{size}, batches of {arguments.batch}, {arguments.dtype}; medians of {arguments.repeats}\n")
     print("| row | CPU s | wall s | tokens | CPU ms / token | extra MB | mean entropy, nats |")
     print("|---|---|---|---|---|---|---|")
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}

@@ -48,6 +48,8 @@ def open_engines(config: RunConfig, progress: Progress, fleet: Fleet | None = No
     fleet : Fleet, optional
         Workers that are there already; None hires what the configuration asks for, for these engines alone.
     """
+    if config.engine == "hf" and (config.endpoint or config.baseline_endpoint):
+        raise ConfigError("engine 'hf' asks no server, and an endpoint is given", "add --engine openai")
     fleet = fleet or hire(config)
     options = EngineOptions(
         base_model=config.base_model,

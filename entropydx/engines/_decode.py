@@ -29,6 +29,9 @@ from entropydx.types import SamplingParams
 
 REFILL_SHARE = 1 / 16
 """Free rows are filled once they are this share of the batch, so that the small cost of placing rows is shared."""
+PREFILL_SHARE = 1 / 2
+"""Prompts are prefilled for that share of the batch at once, when samples for fewer free rows are wanted: a prefill of
+few tokens costs as much as one of many, and the prompts that wait hold less memory than the rows that run."""
 COMPACT_SHARE = 1 / 8
 """With nothing left to start, ended rows leave the batch once they are this share of it: one compaction costs about as
 much as one step's cache traffic, so rarer would waste forward passes and more often would waste copies."""
@@ -71,8 +74,8 @@ class _Prefilled:
 class _Waiting:
     """Samples whose prompts are prefilled, and the jobs behind them."""
 
-    def __init__(self, forward: Forward, feed: Feed[Work]) -> None:
-        self._forward, self._feed = forward, feed
+    def __init__(self, forward: Forward, feed: Feed[Work], max_rows: int) -> None:
+        self._forward, self._feed, self._ahead = forward, feed, int(PREFILL_SHARE * max_rows)
         self._ready: deque[_Prefilled] = deque()
         self.alignable = False
         """Whether samples of several prefills can be rows of one batch; known after the first."""
@@ -99,7 +102,7 @@ class _Waiting:
         return taken
 
     def _prefill(self, n_rows: int) -> None:
-        works = self._feed.take(n_rows, over=self.alignable)
+        works = self._feed.take(max(n_rows, self._ahead) if self.alignable else n_rows, over=self.alignable)
         prefix = self._forward.prefill([w.token_ids for w in works])
         self.alignable = _cache.is_alignable(prefix.cache)
         starts = ((i, Start(w.prompt_id, s, w.width)) for i, w in enumerate(works) for s in w.samples)
@@ -130,7 +133,7 @@ class Decoder:
         Where the cache allows it, samples start in rows that others have left; with linear attention, whose states
         have no columns, a batch of one prefill runs to its end before the next one starts.
         """
-        waiting = _Waiting(self._forward, feed)
+        waiting = _Waiting(self._forward, feed, max_rows)
         while waiting:
             yield from _Batch(self._forward, self._params, self._stop, feed).run(waiting, max_rows)
 

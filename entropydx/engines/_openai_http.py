@@ -7,6 +7,7 @@ once when nobody wants them any more.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import queue
 import random
@@ -48,6 +49,14 @@ class RefusedError(EngineError):
     def __init__(self, message: str, status: int, said: str) -> None:
         super().__init__(message)
         self.status, self.said = status, said
+
+
+@functools.cache
+def _certificates() -> Any:
+    """Return what servers are trusted by; reading it takes longer than a request."""
+    import httpx  # noqa: PLC0415
+
+    return httpx.create_ssl_context()
 
 
 def checked_endpoint(endpoint: str | None) -> str:
@@ -93,16 +102,30 @@ class Client:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._http = httpx.AsyncClient(
             headers=headers,
+            verify=_certificates(),
             timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
         )
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="entropydx-http", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="entropydx-http", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._finish())
+        self._loop.close()
+
+    async def _finish(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._http.aclose()
 
     def close(self) -> None:
-        """Close the connections and end the thread."""
-        self.wait(self._http.aclose())
+        """Give up what is on its way, close the connections and end the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run one coroutine to its end."""

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # the second runner has logits processors of another kind
 }
+IN_PROCESS = "VLLM_ENABLE_V1_MULTIPROCESSING"
 CPU_ENVIRONMENT = {
     # An engine process of its own imports vLLM twice more; here nothing is gained by one.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    IN_PROCESS: "0",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
 _FAILURES = (ValueError, RuntimeError, OSError, KeyError, TypeError, AttributeError, AssertionError, ImportError)
@@ -134,6 +136,7 @@ class Client:
         self.launch = launch
         self._engine: Any = None
         self._adapter: Any = None
+        self._failures: tuple[type[Exception], ...] = _FAILURES
         self._arrived: dict[str, Any] = {}
         self._numbers = count()
         self.most_rows = 0
@@ -155,6 +158,9 @@ class Client:
         from vllm import EngineArgs, LLMEngine  # noqa: PLC0415 - imported after its environment is set
         from vllm.lora.request import LoRARequest  # noqa: PLC0415
         from vllm.platforms import current_platform  # noqa: PLC0415
+        from vllm.v1.engine.exceptions import EngineDeadError  # noqa: PLC0415
+
+        self._failures = (*_FAILURES, EngineDeadError)
 
         if current_platform.device_type != self.launch.device:
             raise RuntimeError(f"this build of vLLM runs on {current_platform.device_type}, not {self.launch.device}")
@@ -204,17 +210,15 @@ class Client:
     def close(self) -> None:
         """Stop the engine and free its memory."""
         engine, self._engine, self._adapter = self._engine, None, None
-        if engine is None:
-            return
-        with contextlib.suppress(*_FAILURES):  # a dead engine has nothing to tell
-            engine.collective_rpc("entropydx_close")
-            engine.engine_core.shutdown()
+        if engine is not None:
+            with contextlib.suppress(*self._failures):  # a dead engine has nothing to tell
+                engine.collective_rpc("entropydx_close")
+                engine.engine_core.shutdown()
         del engine
         gc.collect()
-        if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
-            from vllm.distributed.parallel_state import cleanup_dist_env_and_memory  # noqa: PLC0415
-
-            cleanup_dist_env_and_memory()
+        # A start that failed half-way leaves its process groups behind too, and the next one would stumble over them.
+        if "vllm.distributed.parallel_state" in sys.modules and os.environ.get(IN_PROCESS) == "0":
+            sys.modules["vllm.distributed.parallel_state"].cleanup_dist_env_and_memory()
 
     def _submit(self, request: Request) -> None:
         from vllm import SamplingParams  # noqa: PLC0415
@@ -233,7 +237,7 @@ class Client:
     def _step(self) -> None:
         try:
             outputs = self._engine.step()
-        except _FAILURES as error:
+        except self._failures as error:
             self.close()
             raise _cannot(self.launch, error) from error
         self._arrived.update({o.request_id: o for o in outputs if o.finished})

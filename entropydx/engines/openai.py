@@ -10,18 +10,20 @@ key comes from the environment variable OPENAI_API_KEY and is written nowhere.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from entropydx.engines._checks import check_params
 from entropydx.engines._decode import Work
-from entropydx.engines._openai_answer import Drawn, completion_of, read_choices
+from entropydx.engines._openai_answer import Drawn, completion_of
 from entropydx.engines._openai_dialect import TOP_LOGPROBS, Dialect, Rendered
+from entropydx.engines._openai_draw import Draw
 from entropydx.engines._openai_http import Client, RefusedError, checked_endpoint
 from entropydx.engines._openai_rescore import Rescorer
 from entropydx.errors import CheckpointError, EngineError
@@ -38,12 +40,8 @@ from entropydx.types import (
     ScorePass,
 )
 
-AT_ONCE = 8
-"""Requests on their way together, unless `batch_rows` says otherwise."""
 FLEETING = frozenset({"created", "permission", "permissions", "object", "loaded", "status"})
 """What a server says of a model that is not of the model."""
-Task = tuple[Prompt, tuple[int, ...]]
-"""A prompt, and which of its samples are asked for in one request."""
 
 
 class OpenAIEngine:
@@ -75,14 +73,13 @@ class OpenAIEngine:
 
     def __init__(self, ref: str, options: EngineOptions, progress: Progress) -> None:
         self._endpoint, self._options, self._progress = checked_endpoint(options.endpoint), options, progress
-        self._client: Client | None = Client(self._endpoint)
+        models = _models(self._endpoint)
         self._weights = Rescorer(ref, options, progress) if Path(ref).exists() else None
-        entry = _served(ref, self._models(), self._endpoint)
+        entry = _served(ref, models, self._endpoint)
         top = TOP_LOGPROBS if self._weights is None else TOP_LOGPROBS[-2:]
         self._dialect = Dialect(str(entry.get("id", ref)), str(entry.get("owned_by", "")), top, progress)
         self._dialect.bos = "" if self._weights is None else self._weights.bos
-        self._settled = False
-        self._seen = 0
+        self._met, self._seen = False, 0
         if self._weights is not None:
             self.scoring = "rescored"
             self.provides = Requires(n_samples=sys.maxsize, entropies=True, grades=True, scores=get_args(ScorePass))
@@ -170,50 +167,32 @@ class OpenAIEngine:
         return self._weights.score(passages, rank_stride, thinking)
 
     def close(self) -> None:
-        """Close the connections and free the weights; a later call opens them again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        """Free the weights, if any; a later call loads them again. Connections last no longer than a `generate`."""
         if self._weights is not None:
             self._weights.close()
 
-    # ── the server ────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def _server(self) -> Client:
-        if self._client is None:
-            self._client = Client(self._endpoint)
-        return self._client
-
-    def _models(self) -> list[dict[str, Any]] | None:
-        """Return what the server says of each of its models, None when it does not say what it has."""
-        try:
-            answer = self._server.wait(self._server.get("/models"))
-        except RefusedError as error:
-            if error.status in {404, 405, 501}:
-                return None
-            raise
-        found = answer.get("data") if isinstance(answer, dict) else None
-        return [m for m in found if isinstance(m, dict)] if isinstance(found, list) else None
-
     def _groups(
-        self, prompts: Sequence[Prompt], params: SamplingParams, rendered: dict[str, Rendered], batch_rows: int
+        self, prompts: Sequence[Prompt], params: SamplingParams, rendered: Mapping[str, Rendered], batch_rows: int
     ) -> Iterator[Group]:
         if not prompts:
             return
         self._progress.start(f"sampling {self._info.ref}", len(prompts))
         n_tokens, start = 0, time.monotonic()
         done: dict[str, dict[int, Drawn]] = {p.id: {} for p in prompts}
-        widths: dict[str, int] = {}
-        for prompt, samples, drawn, width in self._drawn(prompts, params, rendered, batch_rows):
-            done[prompt.id].update(zip(samples, drawn, strict=True))
-            widths[prompt.id] = len(rendered[prompt.id].ids) if rendered else width
-            if len(done[prompt.id]) == params.n_samples:
-                found = [d for _, d in sorted(done.pop(prompt.id).items())]
-                completions = self._completions(prompt, found, params)
+        with contextlib.closing(Client(self._endpoint)) as client:
+            draw = Draw(client=client, dialect=self._dialect, params=params, rendered=rendered, progress=self._progress)
+            for brought in draw.brought(prompts, batch_rows, met=self._met):
+                self._met, self._seen = True, max(self._seen, brought.n_together)
+                prompt, held = brought.prompt, done[brought.prompt.id]
+                held.update(zip(brought.samples, brought.drawn, strict=True))
+                if len(held) < params.n_samples:
+                    continue
+                completions = self._completions(prompt, [d for _, d in sorted(held.items())], params)
                 n_tokens += sum(c.n_tokens for c in completions)
                 self._progress.advance(1, f"{n_tokens / (time.monotonic() - start):.0f} tok/s")
-                yield Group(prompt=prompt, completions=completions, n_prompt_tokens=widths[prompt.id])
+                width = len(rendered[prompt.id].ids) if rendered else brought.width
+                del done[prompt.id]
+                yield Group(prompt=prompt, completions=completions, n_prompt_tokens=width)
         if self._weights is not None:
             self._weights.tell()
 
@@ -223,76 +202,18 @@ class OpenAIEngine:
         at_one = params.temperature == 1 and params.top_p == 1
         return tuple(completion_of(d, self._dialect.top, self._info.vocab_size, at_one=at_one) for d in drawn)
 
-    def _drawn(
-        self, prompts: Sequence[Prompt], params: SamplingParams, rendered: dict[str, Rendered], batch_rows: int
-    ) -> Iterator[tuple[Prompt, tuple[int, ...], list[Drawn], int]]:
-        """Yield what each request brought, and the prompt's tokens: the first alone, to learn what the server takes."""
 
-        async def ask(task: Task) -> tuple[list[Drawn], int]:
-            return await self._ask(task, params, rendered.get(task[0].id))
-
-        samples, left = tuple(range(params.n_samples)), list(prompts)
-        if not self._settled:
-            first = left.pop(0)
-            drawn, width = self._server.wait(self._meet((first, samples), params, rendered.get(first.id)))
-            self._settled = True
-            self._seen = max(self._seen, 1)
-            yield first, samples, drawn, width
-        each = samples if self._dialect.takes_n and (not batch_rows or batch_rows >= len(samples)) else (0,)
-        n_at_once = max(1, batch_rows // len(each)) if batch_rows else AT_ONCE
-        self._seen = max(self._seen, min(n_at_once * len(each), len(left) * len(samples)))
-        tasks: Iterable[Task] = (
-            (p, chunk) for p in left for chunk in ([samples] if each == samples else [(k,) for k in samples])
-        )
-        for (prompt, asked), (drawn, width) in self._server.each(tasks, ask, n_at_once):
-            self._dialect.tell()
-            yield prompt, asked, drawn, width
-
-    async def _meet(self, task: Task, params: SamplingParams, rendered: Rendered | None) -> tuple[list[Drawn], int]:
-        """Ask for the first time, and see whether completions that come together are drawn apart."""
-        drawn, width = await self._ask(task, params, rendered)
-        prompt, samples = task
-        if self._dialect.takes_n and len({d.text for d in drawn}) == 1 < len(samples) and params.temperature > 0:
-            apart = [(await self._ask((prompt, (k,)), params, rendered))[0][0] for k in samples]
-            if len({d.text for d in apart}) > 1:
-                self._dialect.takes_n, drawn = False, apart
-                self._progress.warn(
-                    "the server draws alike what is asked for together: each completion is asked for alone"
-                )
-        self._dialect.tell()
-        return drawn, width
-
-    async def _ask(self, task: Task, params: SamplingParams, rendered: Rendered | None) -> tuple[list[Drawn], int]:
-        """Return the completions of a task in the order of its samples, in one request or in several."""
-        prompt, samples = task
-        found: list[Drawn] = []
-        width = 0
-        while len(found) < len(samples):
-            wanted = samples[len(found) :] if self._dialect.takes_n else samples[len(found) : len(found) + 1]
-            drawn, width = await self._request(prompt, params, wanted, rendered)
-            if len(wanted) > 1 and (len(drawn) < len(wanted) or any(d.n_tokens is None for d in drawn)):
-                # It answers with fewer than it was asked for, or only counts the tokens of all of them together.
-                self._dialect.takes_n = False
-                continue
-            found += drawn[: len(wanted)]
-        return found, width
-
-    async def _request(
-        self, prompt: Prompt, params: SamplingParams, samples: tuple[int, ...], rendered: Rendered | None
-    ) -> tuple[list[Drawn], int]:
-        dialect = self._dialect
-        while True:
-            body = dialect.body(prompt, params, samples if dialect.takes_n else samples[:1], rendered)
-            path = "/completions" if "prompt" in body else "/chat/completions"
-            try:
-                answer = await self._server.post(path, body)
-            except RefusedError as refusal:
-                if not dialect.learn(refusal, body):
-                    raise
-                continue
-            drawn, width = read_choices(answer)
-            if rendered is None or not dialect.doubles_bos(rendered, width):
-                return drawn, width
+def _models(endpoint: str) -> list[dict[str, Any]] | None:
+    """Return what a server says of each of its models, None when it does not say what it has."""
+    try:
+        with contextlib.closing(Client(endpoint)) as client:
+            answer = client.wait(client.get("/models"))
+    except RefusedError as error:
+        if error.status in {404, 405, 501}:
+            return None
+        raise
+    found = answer.get("data") if isinstance(answer, dict) else None
+    return [m for m in found if isinstance(m, dict)] if isinstance(found, list) else None
 
 
 def _served(ref: str, models: list[dict[str, Any]] | None, endpoint: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from entropydx.reporters._layout import Parts, hanging, page_text, print_page, section
+from entropydx.reporters._layout import Parts, flow, hanging, page_text, print_page, section
 from entropydx.reporters._verdict import colour
 from entropydx.reporters._words import EXIT_CODES, decimals, estimate, visible, words
 from entropydx.types import MeasurementRow, Sweep, SweepEntry
@@ -18,6 +18,8 @@ from entropydx.types import MeasurementRow, Sweep, SweepEntry
 HEADS = (("checkpoint", 0), ("verdict", 16), ("sev.", 4), ("prob.", 5), ("pass@1", 14), ("entropy, nats", 16))
 """Column to its width in cells; the first one, 0, and the last one share what is left."""
 RUNNER_UP = 14
+TABLE_WIDTH = 96
+"""Cells below which a table would fold its names; each checkpoint then has its numbers below its name."""
 MEANING = {1: "a checkpoint has a failure, or is abnormal", 2: "a checkpoint could not run", 3: "one is inconclusive"}
 
 
@@ -47,7 +49,7 @@ def _parts(found: Sweep, width: int) -> Iterator[RenderableType]:
     counted = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
     against = "no baseline" if found.baseline is None else f"baseline {found.baseline}"
     yield section(f"Sweep of {len(found.entries)}: {counted}", Text(f"  {against}, the worst first", style="dim"))
-    yield _table(found, width)
+    yield from [_table(found, width)] if width >= TABLE_WIDTH else (_stacked(e, width) for e in found.entries)
     failed = [e for e in found.entries if e.error is not None]
     if failed:
         yield section("Could not run", *(hanging(f"  {e.name}  ", e.error or "", prefix_style="bold") for e in failed))
@@ -68,7 +70,14 @@ def _table(found: Sweep, width: int) -> Table:
     return table
 
 
-def _cells(entry: SweepEntry) -> list[RenderableType]:
+def _stacked(entry: SweepEntry, width: int) -> Group:
+    values = [cell.plain.replace("\n", " ") for cell in _cells(entry)]
+    heads = ["", *(head for head, _ in HEADS[2:]), "runner-up"]
+    numbers = [f"{head} {value}".strip() for head, value in zip(heads, values[1:], strict=True) if value != "-"]
+    return Group(Text(f"  {entry.name}", style="bold"), flow(numbers, width, indent=4, style=""))
+
+
+def _cells(entry: SweepEntry) -> list[Text]:
     if entry.label is None:
         return [Text(entry.name), Text("could not run", style="bold magenta"), *[Text("-")] * 5]
     verdict = Text.assemble((words(entry.label), f"bold {colour(entry.label)}"), "\n", (f"{entry.confidence}", "dim"))

@@ -64,9 +64,12 @@ def subject(report: Report, width: int) -> Text:
 
 
 def _checkpoint(info: CheckpointInfo, width: int) -> str:
-    facts = (
-        f" ({info.architecture}, {count(info.n_parameters)} parameters, {info.dtype}{', quantized' * info.quantized})"
-    )
+    if info.format == "server":
+        size = f", {count(info.n_parameters)} parameters" if info.n_parameters else ""
+        facts = f" (known to a server by this name{size})"
+    else:
+        size = f"{count(info.n_parameters)} parameters"
+        facts = f" ({info.architecture}, {size}, {info.dtype}{', quantized' * info.quantized})"
     return clipped(info.ref, max(width - len(facts), 20)) + facts
 
 

@@ -138,14 +138,17 @@ class FakeServer:
         n_prompt = len(self.prompt(body).split())
         if n_prompt + body.get("max_tokens", body.get("max_completion_tokens", 0)) > self.context:
             return 400, f"This model's maximum context length is {self.context} tokens, reduce 'max_tokens'"
-        for name in body:
-            if name in self.refuses:
-                return 400, "bad request" if self.mute else f"Unrecognized request argument supplied: {name}"
+        if unknown := [name for name in body if name in self.refuses]:
+            return 400, "bad request" if self.mute else f"Unrecognized request argument supplied: {unknown[0]}"
         asked = body.get("top_logprobs") or body.get("logprobs") or 0
         if asked and self.most_logprobs is None:
             return 500, "logprobs is not supported for models created with logits_all=False"
         if asked > (self.most_logprobs or 0):
             return 400, f"Requested sample logprobs of {asked}, which is greater than max allowed: {self.most_logprobs}"
+        return self.unreadable(body)
+
+    def unreadable(self, body: Mapping[str, Any]) -> tuple[int, str] | None:
+        """Return how a prompt of a kind that the server does not take is refused."""
         if "messages" in body and not self.has_template:
             return 400, "default chat template is no longer allowed, so you must provide a chat template"
         if isinstance(body.get("prompt"), list) and not self.takes_ids:

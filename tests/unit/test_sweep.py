@@ -144,11 +144,11 @@ def test_the_baseline_is_drawn_once_and_every_report_is_the_one_of_diagnose(foun
 def test_the_same_command_draws_nothing_and_one_more_checkpoint_draws_that_alone(found):
     _, _, root = found
     heard = Heard()
-    refs = ("synthetic:healthy", "synthetic:collapsed", "synthetic:twin", "synthetic:noisy")
+    refs = ("synthetic:healthy", "synthetic:noisy")
     again = sweep(refs, Settings(**QUICK, baseline="synthetic:twin", run_dir=str(root)), progress=heard)
     assert {s.partition(",")[0] for s in heard.stages if "sampling" in s} == {"synthetic-noisy"}
     assert not [s for s in heard.stages if "sampling synthetic:twin" in s]
-    assert len(again.entries) == 4
+    assert len(again.entries) == 2
 
 
 def test_a_richer_baseline_is_preferred(tmp_path):
@@ -263,10 +263,11 @@ def test_a_crew_is_one_fleet_until_a_worker_is_lost(monkeypatch):
 
 
 def test_workers_give_the_same_sweep(found, tmp_path):
-    refs = ("synthetic:healthy", "synthetic:nope", "synthetic:collapsed", "synthetic:twin")
+    refs = ("synthetic:collapsed", "synthetic:nope")
     flags = Settings(**QUICK, baseline="synthetic:twin", run_dir=str(tmp_path / "s"), workers=2, device="cpu")
     shared = sweep(refs, flags)
-    for mine, theirs in zip(shared.entries, found[0].entries, strict=True):
+    kept = [e for e in found[0].entries if e.ref in refs]
+    for mine, theirs in zip(shared.entries, kept, strict=True):
         assert (mine.name, mine.label, mine.severity, mine.pass_at_1, mine.entropy, mine.error) == (
             (theirs.name, theirs.label, theirs.severity, theirs.pass_at_1, theirs.entropy, theirs.error)
         )
@@ -281,7 +282,7 @@ def _run(*args, cwd):
     return subprocess.run(call, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
 
-ARGS = ("--engine", "synthetic", "--suite", "tiny", "--prompts", "36", "--samples", "6", "--no-adaptive")
+ARGS = ("--engine", "synthetic", "--suite", "tiny", "--prompts", "24", "--samples", "4", "--no-adaptive")
 
 
 def test_the_document_goes_to_stdout_and_the_table_to_a_file(tmp_path):
@@ -314,6 +315,7 @@ def test_a_sweep_over_real_models_names_the_collapsed_one(tmp_path):
         shutil.copytree(ORGANISMS / name, tmp_path / "models" / name)
     (tmp_path / "models" / "tiny-healthy" / "model.safetensors").write_bytes(b"torn")
     args = ("models", "--baseline", ORGANISMS / "tiny-base", "--device", "cpu", "--workers", "2", "--json", "s.json")
+    args += ("--prompts", "36", "--samples", "8", "--probes", "token_entropy,sampling_spread,format_mode,instrument")
     result = _run(*args, cwd=tmp_path)
     assert result.returncode == 2, result.stderr
     document = json.loads((tmp_path / "s.json").read_text())
