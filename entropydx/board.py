@@ -52,6 +52,8 @@ class Job:
     waiting: deque[int] = field(default_factory=deque)
     losses: dict[int, int] = field(default_factory=dict)
     """Workers lost over each unit."""
+    even: int = 0
+    """Size of the last pieces; 0 while larger ones are cut."""
     out: int = 0
     """Pieces that workers have."""
     said: SimpleQueue[Reply | Lost | Finished] = field(default_factory=SimpleQueue)
@@ -62,9 +64,14 @@ class Job:
         self.waiting.extend(range(len(self.units)))
 
     def cut(self, n_workers: int) -> Piece:
-        """Take a piece off: half of an equal share of what is left, and more where that would not fill a batch."""
+        """Take a piece off: half of an equal share of what is left, and more where that would not fill a batch.
+
+        What is no more than a batch for each worker is split evenly, once, and not ever finer.
+        """
         left = len(self.waiting)
-        n = max(math.ceil(left / (2 * n_workers)), min(self.least, math.ceil(left / n_workers)))
+        if not self.even and left <= self.least * n_workers:
+            self.even = math.ceil(left / n_workers)
+        n = min(left, self.even or max(math.ceil(left / (2 * n_workers)), self.least))
         self.out += 1
         return Piece(self, [self.waiting.popleft() for _ in range(n)])
 
@@ -193,6 +200,7 @@ class Board:
     def _put_back(self, piece: Piece, message: str) -> None:
         job, units = piece.job, sorted(piece.pending.values())
         job.waiting.extendleft(reversed(units))
+        job.even = 0
         for unit in units:
             job.losses[unit] = job.losses.get(unit, 0) + 1
         error = None

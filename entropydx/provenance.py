@@ -87,6 +87,11 @@ class Provenance:
                 f"Sampled at temperature {self.protocol.temperature:g} and top_p {self.protocol.top_p:g}: the verdict "
                 "holds for this setting; the policy itself is measured at 1 and 1."
             )
+        if self.protocol.scoring == "top_k":
+            found.append(
+                "The server tells no exact entropies, and the weights were not at hand to score its tokens: what rests "
+                "on entropy is neither found nor ruled out."
+            )
         theirs = self.baseline
         if theirs is None:
             return tuple(found)

@@ -18,12 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from entropydx.engines._vllm_rows import Job, Taken
+from entropydx.engines._vllm_rows import ARGUMENT, Job, Taken
 from entropydx.errors import EngineError
 
 PROCESSOR = "entropydx.engines._vllm_processor"
-ARGUMENT = "entropydx"
-"""Key of a request's `extra_args` under which its job travels."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks that vLLM allots memory for; a smaller adapter takes the next one."""
 ENVIRONMENT = {

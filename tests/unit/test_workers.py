@@ -286,6 +286,26 @@ def test_pieces_start_large_end_small_and_fill_a_batch():
     assert one.pieces == [60]
 
 
+@pytest.mark.parametrize(
+    ("n", "least", "n_workers", "expected"),
+    [
+        (24, 4, 2, [6, 5, 4, 4, 3, 2]),
+        (24, 64, 2, [12, 12]),  # a GPU each: an equal share, and no tail of small batches
+        (25, 64, 3, [9, 9, 7]),
+        (60, 1, 1, [30, 15, 8, 4, 2, 1]),
+        (3, 1, 4, [1, 1, 1]),
+    ],
+)
+def test_pieces_of_a_job(n, least, n_workers, expected):
+    opening = workers.Opening(plugin="synthetic", ref="synthetic:healthy", options=EngineOptions())
+    units = [(p,) for p in PROMPTS[:n]]
+    job = board.Job(opening=opening, ask="work", units=units, least=least)
+    pieces = []
+    while job.waiting:
+        pieces.append(len(job.cut(n_workers).units))
+    assert pieces == expected
+
+
 def test_closing_frees_the_weights_in_every_worker_and_repeated_ids_are_refused():
     crew = [InProcess(f"w{i}") for i in range(3)]
     engine = opened(*crew)
