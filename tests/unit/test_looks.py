@@ -32,7 +32,8 @@ def test_one_look_at_everything_has_the_level_of_a_single_look():
 
 
 @pytest.mark.parametrize(
-    ("n", "seen"), [(19, (19,)), (28, (28,)), (29, (20, 29)), (54, (24, 36, 54)), (108, (22, 32, 48, 72, 108)), (1, (1,))]
+    ("n", "seen"),
+    [(1, (1,)), (19, (19,)), (28, (28,)), (29, (20, 29)), (54, (24, 36, 54)), (108, (22, 32, 48, 72, 108))],
 )
 def test_the_schedule_ends_at_the_budget_and_begins_where_a_verdict_is_possible(n: int, seen: tuple[int, ...]):
     assert looks.schedule(n) == seen
