@@ -227,7 +227,7 @@ class Drawer:
         return groups
 
     def _pass(self, name: ScorePass, own: Sequence[Group], other: Sequence[Group]) -> tuple[Score, ...]:
-        asked: list[Passage] | str = "the engine does not score texts"
+        asked: list[Passage] | str = f"the engine does not score for the pass {name}"
         if name in self.engine.provides.scores:
             asked = passes.passages(name, own, other, self.todo.whole)
         if isinstance(asked, str):

@@ -25,12 +25,7 @@ def _start(*args: object, cwd: Path, extra: tuple[str, ...] = ()) -> subprocess.
     call = [sys.executable, "-m", "entropydx", *map(str, args)]
     pipe = subprocess.PIPE
     env = _environment(*extra)
-    return subprocess.Popen(call, cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True, preexec_fn=_hear_interrupts)  # noqa: PLW1509 - no thread runs here
-
-
-def _hear_interrupts() -> None:
-    """Undo what a shell does to jobs in the background, which is inherited: they do not hear an interrupt."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(call, cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True)
 
 
 def _run(*args: object, cwd: Path, extra: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
