@@ -211,6 +211,8 @@ def settings(table: Mapping[str, Any], where: str) -> Settings:
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
         raise ConfigError(f"{where}: unknown key '{key}'", hint)
+    if isinstance(given.get("budget"), bool | float):
+        raise ConfigError(f"{where}: 'budget' is {given['budget']!r}", f"a name ({', '.join(BUDGETS)}), or 200k")
     adapter = TypeAdapter(Settings)
     try:
         found = adapter.validate_python(given)
@@ -284,7 +286,7 @@ def _budget(asked: str | int, where: str) -> tuple[str, int | None]:
     text = str(asked).strip()
     if text in BUDGETS:
         return text, None
-    number = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text.replace("_", "").replace(",", ""))
+    number = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text.replace("_", ""))
     tokens = round(float(number[1]) * UNITS[number[2].lower()]) if number else 0
     if tokens < 1:
         raise ConfigError(

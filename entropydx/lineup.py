@@ -19,7 +19,10 @@ from entropydx.fleet import Fleet
 from entropydx.layouts import training_step
 from entropydx.protocols import EngineOptions, Progress
 
-NOT_KEYED = {"checkpoint", "baseline", "run_dir", "device", "batch_rows", "workers", "ray", "suite_source", "budget"}
+NOT_KEYED = {
+    *("checkpoint", "baseline", "run_dir", "device", "batch_rows", "workers", "ray"),
+    *("suite_source", "budget", "tokens", "adaptive"),
+}
 """Settings that do not make another series."""
 
 

@@ -27,12 +27,14 @@ FIRST = 20
 GROWTH = 1.5
 """Each look has so many times the prompts of the one before. On the committed organisms the median run needs 0.28 of
 its budget with 1.5 (five looks at 108 prompts), 0.36 with 2 (three looks); labels are the same."""
+EARLIEST = 0.19
+"""Share of the budget before which no look is taken: its level would be finer than the bootstrap resolves."""
 _HALF_WIDTH, _POINTS = 8.0, 1201
 """Of the grid of the numerical integration, in standard deviations of the whole run."""
 
 
 def schedule(n_prompts: int) -> tuple[int, ...]:
-    """Return the prompts of every look, rising to `n_prompts`; a single look where half of them are fewer than `FIRST`.
+    """Return the prompts of every look, rising to `n_prompts`; none below `FIRST`, or `EARLIEST` of the whole.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def schedule(n_prompts: int) -> tuple[int, ...]:
         Prompts of the whole budget, at least 1.
     """
     looks = [n_prompts]
-    while (fewer := math.ceil(looks[0] / GROWTH)) >= FIRST:
+    while (fewer := math.ceil(looks[0] / GROWTH)) >= max(FIRST, EARLIEST * n_prompts):
         looks.insert(0, fewer)
     return tuple(looks)
 

@@ -238,7 +238,7 @@ def _provenance(
         protocol=describe_protocol(config, todo, engines["checkpoint"], n_prompts, look.level),
         cost=replace(
             measure_cost(samples.values(), *spent),
-            stopped_early=n_prompts < len(todo.prompts),
+            stopped_early=drawn.stop in {"decided", "instrument"} and n_prompts < len(todo.prompts),
             rounds=look.number,
             stop=drawn.stop,
             stop_reason=drawn.reason,

@@ -94,7 +94,9 @@ class Rounds:
     def draw(self) -> Outcome:
         """Return what was drawn until every failure was decided, or the budget ended."""
         try:
-            return self._in_rounds() if self.adaptive else self._at_once()
+            # Fewer prompts than a first look's get no verdict, and nothing is saved by stopping.
+            several = self.adaptive and len(self.todo.prompts) >= looks.FIRST
+            return self._in_rounds() if several else self._at_once()
         finally:
             for engine in self.engines.values():
                 engine.close()
@@ -111,23 +113,35 @@ class Rounds:
         return Look(drawers=drawers, drawn=self._all_roles(drawers), level=stats.CI_LEVEL, number=1)
 
     def _in_rounds(self) -> Outcome:
-        ahead, seen = list(looks.schedule(len(self.todo.prompts))), [0]
+        ahead, seen, number = list(self._schedule()), [], 0
         untested: frozenset[str] = frozenset()
         while True:
-            seen.append(ahead.pop(0))
-            drawers = self._drawers(seen[-1], announce=len(seen) == 2)
-            if len(seen) == 2 and (failed := self._pilot(drawers)):
+            n, number = ahead.pop(0), number + 1
+            drawers = self._drawers(n, announce=number == 1)
+            if number == 1 and (failed := self._pilot(drawers)):
                 return failed
             drawn = self._all_roles(drawers)
-            if self.tokens is not None and len(seen) == 2:
-                ahead = _affordable(seen[-1], len(self.todo.prompts), tokens_generated(drawn.values()), self.tokens)
-            whole = ahead[-1] if ahead else seen[-1]
-            level = looks.levels(seen[1:], stats.CI_LEVEL, whole)[-1]
-            look = Look(drawers=drawers, drawn=drawn, level=level, number=len(seen) - 1)
+            if self.tokens is not None and number == 1:
+                ahead = self._affordable(n, tokens_generated(drawn.values()), self.tokens)
+            whole = ahead[-1] if ahead else n
+            if n < looks.EARLIEST * whole:
+                continue
+            seen.append(n)
+            level = looks.levels(seen, stats.CI_LEVEL, whole)[-1]
+            look = Look(drawers=drawers, drawn=drawn, level=level, number=number)
             judged = self._judge(look)
-            if (stop := _stop(judged, untested, seen[-1], whole)) is not None:
+            if (stop := _stop(judged, untested, n, whole)) is not None:
                 return self._outcome(look, judged, stop)
             untested = _untested(judged)
+
+    def _schedule(self) -> tuple[int, ...]:
+        """Return the prompts of the rounds; of a token budget only the first is known before it was drawn."""
+        return looks.schedule(len(self.todo.prompts)) if self.tokens is None else (looks.FIRST,)
+
+    def _affordable(self, n: int, spent: int, tokens: int) -> list[int]:
+        if spent > tokens:
+            self.progress.warn(f"the first round of {n} prompts took {spent} tokens, more than the budget of {tokens}")
+        return affordable(n, len(self.todo.prompts), spent, tokens)
 
     def _drawers(self, n_prompts: int, *, announce: bool) -> dict[Role, Drawer]:
         part = replace(self.todo, prompts=self.todo.prompts[:n_prompts])
@@ -188,7 +202,7 @@ class Rounds:
         return Outcome(look=look, judged=judged, stop=stop[0], reason=stop[1])
 
 
-def _affordable(n: int, most: int, spent: int, tokens: int) -> list[int]:
+def affordable(n: int, most: int, spent: int, tokens: int) -> list[int]:
     """Return the prompts of the rounds that a token budget still pays for, at what a prompt has cost so far.
 
     Parameters

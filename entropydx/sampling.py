@@ -146,7 +146,7 @@ class Drawer:
     def _tell_what_is_held(self, held: int) -> None:
         wanted, path = len(self.todo.prompts), self.run.path
         if held == wanted:
-            self.progress.warn(f"{self.role}: all {wanted} prompts are in {path}; nothing is drawn")
+            self.progress.warn(f"{self.role}: all {wanted} prompts of this round are in {path}; nothing is drawn")
         elif held:
             self.progress.warn(f"{self.role}: {held} of {wanted} prompts are in {path} and are not drawn again")
 
@@ -313,7 +313,12 @@ def read_samples(
     """
     laid = run["passes"][role]
     order = run["prompts"]
-    scores = {name: _scores_in_order(store.read_scores(path, part), order) for name, part in laid["scores"].items()}
+    # The directory may hold more than this look of it: a larger budget was drawn there before, or begun since.
+    known = set(order)
+    scores = {
+        name: _scores_in_order([s for s in store.read_scores(path, part) if {s.prompt_id, s.source_id} <= known], order)
+        for name, part in laid["scores"].items()
+    }
     return Samples(
         checkpoint=info,
         params=params,

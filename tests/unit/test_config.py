@@ -62,6 +62,8 @@ def test_unknown_keys_name_the_nearest(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("prompts = 'many'", "'prompts' is 'many'"),
+        ("budget = true", "'budget' is True"),
+        ("budget = '1,5M'", "budget '1,5M'"),
         ("budget = 'huge'", "budget 'huge' is neither a name nor a number of tokens"),
         ("prompts = = 3", "not valid TOML"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from entropydx import looks, pipeline, stats
 from entropydx.config import Settings, resolve
 from entropydx.planning import in_balanced_order
-from entropydx.rounds import _affordable
+from entropydx.rounds import affordable
 from entropydx.types import Label, Prompt, Report
 
 
@@ -63,16 +63,16 @@ def test_an_interrupted_run_goes_on_and_ends_as_it_would_have(tmp_path: Path) ->
 def test_a_token_budget_is_about_what_is_drawn(tmp_path: Path, tokens: str) -> None:
     report = _diagnose(tmp_path, "twin", budget=tokens, samples=4)
     most = {"60k": 60_000, "400k": 400_000}[tokens]
-    first = looks.schedule(432)[0]
+    first = looks.FIRST
     assert report.protocol.n_prompts == first or report.cost.tokens_generated <= 1.15 * most
     assert report.cost.stop in {"decided", "budget"}
 
 
 def test_rounds_that_a_token_budget_pays_for():
-    assert _affordable(20, 432, 10_000, 5_000) == []
-    assert _affordable(20, 432, 10_000, 11_000) == []
-    assert _affordable(20, 432, 10_000, 20_000) == [30, 40]
-    assert _affordable(20, 432, 10_000, 10_000_000)[-1] == 432
+    assert affordable(20, 432, 10_000, 5_000) == []
+    assert affordable(20, 432, 10_000, 11_000) == []
+    assert affordable(20, 432, 10_000, 20_000) == [30, 40]
+    assert affordable(20, 432, 10_000, 10_000_000)[-1] == 432
 
 
 def _prompts(n: int) -> list[Prompt]:
@@ -102,3 +102,16 @@ def test_without_a_baseline_failures_that_have_no_decisive_rule_keep_no_run_goin
     report = _diagnose(tmp_path, "healthy", baseline=None, prompts=108, samples=8)
     assert report.cost.stop == "decided"
     assert replace(report.cost, stop="").rounds < len(looks.schedule(108))
+
+
+def test_a_run_directory_that_holds_more_than_the_last_look_is_judged_by_that_look(tmp_path: Path) -> None:
+    whole = _diagnose(tmp_path, "collapsed", prompts=54, samples=4, adaptive=False)
+    early = _diagnose(tmp_path, "collapsed", prompts=54, samples=4)
+    assert early.protocol.n_prompts < whole.protocol.n_prompts
+    assert pipeline.retriage(tmp_path).measurements == early.measurements
+
+
+def test_fewer_prompts_than_a_first_look_are_all_drawn_and_measured(tmp_path: Path) -> None:
+    report = _diagnose(tmp_path, "healthy", prompts=7, samples=4)
+    assert (report.cost.stop, report.diagnosis.label) == ("fixed", Label.INCONCLUSIVE)
+    assert report.cost.tokens_scored > 0
