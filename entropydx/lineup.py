@@ -14,7 +14,7 @@ from typing import Self
 
 from entropydx import checkpoint, opening
 from entropydx.config import RunConfig
-from entropydx.errors import CheckpointError, RunStoreError
+from entropydx.errors import CheckpointError, ConfigError, RunStoreError
 from entropydx.fleet import Fleet
 from entropydx.layouts import training_step
 from entropydx.protocols import EngineOptions, Progress
@@ -88,6 +88,14 @@ class Crew:
 def identity(ref: str) -> str:
     """Return what two spellings of one checkpoint have in common."""
     return os.path.abspath(ref) if Path(ref).exists() else str(Path(ref))
+
+
+def check_told_once(refs: Sequence[str]) -> None:
+    """Raise a ConfigError when a checkpoint is named twice, however it is spelt."""
+    same = Counter(map(identity, refs))
+    repeated = next((ref for ref in refs if same[identity(ref)] > 1), None)
+    if repeated is not None:
+        raise ConfigError(f"{repeated} is given twice", "name every checkpoint once")
 
 
 def named(ref: str) -> Path:

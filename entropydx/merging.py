@@ -25,7 +25,7 @@ from entropydx.protocols import Progress, Silent
 from entropydx.provenance import Provenance, run_directory
 from entropydx.rounds import Rounds
 from entropydx.sampling import Asked, Drawer, Given, StageProgress, named
-from entropydx.shards import command_line, laid_out, provenance
+from entropydx.shards import command_line
 from entropydx.suite_file import suite_sha
 from entropydx.types import CheckpointInfo, Group, Passage, Prompt, Report, Requires, Role, SamplingParams, Score
 
@@ -205,10 +205,10 @@ def merge(paths: Sequence[Path], run_dir: Path | None = None, progress: Progress
         look = Rounds(
             todo=todo, engines=engines, run=run, progress=stages, judge=_judged_later, adaptive=False, drawer=joiner
         ).everything()
-        origin = provenance(config, todo, engines, look, (0, 0.0, time.monotonic() - started))
+        origin = pipeline.provenance(config, todo, engines, look, (0, 0.0, time.monotonic() - started))
         reason = f"all {len(todo.prompts)} prompts were drawn, in {len(shards)} shards"
         origin = replace(origin, cost=replace(origin.cost, stop_reason=reason))
-        run.write_manifest({**origin.to_manifest(), **laid_out(look)})
+        run.write_manifest({**origin.to_manifest(), **pipeline.laid_out(look)})
         report = pipeline.retriage(run.path)
         run.write_report(document.to_json(report))
         for role, samples in look.drawn.items():

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from entropydx import __version__, document, measuring, plugins, stats, store
 from entropydx.classifier import Classifier
@@ -22,11 +23,12 @@ from entropydx.opening import open_engines
 from entropydx.planning import Plan, check_capability, chosen_probes, plan
 from entropydx.protocols import Engine, Probe, Progress, Silent
 from entropydx.provenance import Provenance, describe_protocol, measure_cost, run_directory, run_key
-from entropydx.rounds import Judge, Judged, Outcome, Rounds
+from entropydx.rounds import Judge, Judged, Look, Outcome, Rounds
 from entropydx.sampling import StageProgress, read_samples
 from entropydx.triage import exit_code, triage
 from entropydx.types import (
     SCHEMA_VERSION,
+    Cost,
     Diagnosis,
     Finding,
     Measured,
@@ -178,15 +180,10 @@ def diagnose(
             tokens=config.tokens,
         ).draw()
         spent = (time.monotonic() - before, time.monotonic() - started)
-        origin = _provenance(config, todo, engines, drawn, (run.tokens_written, *spent))
+        origin = provenance(config, todo, engines, drawn.look, (run.tokens_written, *spent))
+        origin = replace(origin, cost=_with_stop(origin.cost, drawn, len(todo.prompts)))
         samples = drawn.look.drawn
-        run.write_manifest(
-            {
-                **origin.to_manifest(),
-                "prompts": [g.prompt.id for g in samples["checkpoint"].groups],
-                "passes": {role: drawer.manifest() for role, drawer in drawn.look.drawers.items()},
-            }
-        )
+        run.write_manifest({**origin.to_manifest(), **laid_out(drawn.look)})
         report = build_report(origin, drawn.judged, samples["checkpoint"])
         run.write_report(document.to_json(report))
         for role, of_role in samples.items():
@@ -216,34 +213,38 @@ def _judge_samples(engines: Mapping[Role, Engine], progress: Progress) -> Judge:
     return of
 
 
-def _provenance(
-    config: RunConfig,
-    todo: Plan,
-    engines: Mapping[Role, Engine],
-    drawn: Outcome,
-    spent: tuple[int, float, float],
+def provenance(
+    config: RunConfig, todo: Plan, engines: Mapping[Role, Engine], look: Look, spent: tuple[int, float, float]
 ) -> Provenance:
-    """Return where the samples of a run come from.
+    """Return where the samples of a look come from, at a whole plan, a beginning of it or a shard.
 
     Parameters
     ----------
+    todo : Plan
+        Of the whole run.
     spent : (tokens, sampling_s, wall_s)
         As `measure_cost` takes them.
     """
-    look, samples = drawn.look, drawn.look.drawn
-    n_prompts = len(look.drawers["checkpoint"].todo.prompts)
     return Provenance(
         checkpoint=engines["checkpoint"].info,
         baseline=engines["baseline"].info if "baseline" in engines else None,
-        protocol=describe_protocol(config, todo, engines["checkpoint"], n_prompts, look.level),
-        cost=replace(
-            measure_cost(samples.values(), *spent),
-            stopped_early=drawn.stop in {"decided", "instrument"} and n_prompts < len(todo.prompts),
-            rounds=look.number,
-            stop=drawn.stop,
-            stop_reason=drawn.reason,
-        ),
+        protocol=describe_protocol(config, todo, engines["checkpoint"], look.n_prompts, look.level),
+        cost=measure_cost(look.drawn.values(), *spent),
     )
+
+
+def _with_stop(cost: Cost, drawn: Outcome, n_planned: int) -> Cost:
+    """Return the cost of a run with how often it was looked at, and why it ended."""
+    ended = drawn.stop in {"decided", "instrument"} and drawn.look.n_prompts < n_planned
+    return replace(cost, stopped_early=ended, rounds=drawn.look.number, stop=drawn.stop, stop_reason=drawn.reason)
+
+
+def laid_out(look: Look) -> dict[str, Any]:
+    """Return the part of a run's manifest that says where everything lies."""
+    return {
+        "prompts": [g.prompt.id for g in look.drawn["checkpoint"].groups],
+        "passes": {role: drawer.manifest() for role, drawer in look.drawers.items()},
+    }
 
 
 def retriage(path: Path) -> Report:

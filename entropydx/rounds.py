@@ -54,6 +54,11 @@ class Look:
     number: int
     """From 1: how many rounds were drawn."""
 
+    @property
+    def n_prompts(self) -> int:
+        """Prompts that were drawn."""
+        return len(self.drawn["checkpoint"].groups)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -103,8 +108,11 @@ class Rounds:
 
     def _at_once(self) -> Outcome:
         look = self.everything()
-        return self._outcome(
-            look, self._judge(look), ("fixed", f"all {len(self.todo.prompts)} prompts were drawn at once")
+        return Outcome(
+            look=look,
+            judged=self._judge(look),
+            stop="fixed",
+            reason=f"all {look.n_prompts} prompts were drawn at once",
         )
 
     def everything(self) -> Look:
@@ -131,7 +139,7 @@ class Rounds:
             look = Look(drawers=drawers, drawn=drawn, level=level, number=number)
             judged = self._judge(look)
             if (stop := _stop(judged, untested, n, whole)) is not None:
-                return self._outcome(look, judged, stop)
+                return Outcome(look=look, judged=judged, stop=stop[0], reason=stop[1])
             untested = _untested(judged)
 
     def _schedule(self) -> tuple[int, ...]:
@@ -171,7 +179,8 @@ class Rounds:
         reason = f"not drawn, because {blamed} fired"
         drawn = {role: drawers[role].without_the_rest(of_role, reason) for role, of_role in drawn.items()}
         look = replace(look, drawn=drawn)
-        return self._outcome(look, self._judge(look), _instrument_failed(blamed))
+        stop, reason = _instrument_failed(blamed)
+        return Outcome(look=look, judged=self._judge(look), stop=stop, reason=reason)
 
     def _all_roles(self, drawers: Mapping[Role, Drawer]) -> dict[Role, Samples]:
         """Draw every role; the baseline first, so that its text is there to be scored."""
@@ -196,10 +205,6 @@ class Rounds:
     def _judge(self, look: Look, probes: Mapping[str, Probe] | None = None) -> Judged:
         with stats.at_level(look.level):
             return self.judge(self.todo.probes if probes is None else probes, look.drawn)
-
-    @staticmethod
-    def _outcome(look: Look, judged: Judged, stop: tuple[StopWhy, str]) -> Outcome:
-        return Outcome(look=look, judged=judged, stop=stop[0], reason=stop[1])
 
 
 def affordable(n: int, most: int, spent: int, tokens: int) -> list[int]:

@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from entropydx import passes, pipeline, stats, store
+from entropydx import passes, pipeline, store
 from entropydx.config import RunConfig, parse_shard
 from entropydx.errors import ConfigError
 from entropydx.planning import Plan
 from entropydx.protocols import Engine, Progress, Silent
-from entropydx.provenance import Provenance, describe_protocol, measure_cost, run_directory, run_key
-from entropydx.rounds import Judged, Look, Rounds
+from entropydx.provenance import run_directory, run_key
+from entropydx.rounds import Judged, Rounds
 from entropydx.sampling import StageProgress
 from entropydx.types import Prompt, Role
 
@@ -180,8 +180,8 @@ def draw(config: RunConfig, progress: Progress | None = None) -> DrawnShard:
         whole = [p.id for p in todo.prompts]
         run.write_manifest(
             {
-                **provenance(config, todo, engines, look, spent).to_manifest(),
-                **laid_out(look),
+                **pipeline.provenance(config, todo, engines, look, spent).to_manifest(),
+                **pipeline.laid_out(look),
                 "shard": {"config": asdict(config), "whole": whole, "engines": _facts(engines)},
             }
         )
@@ -198,34 +198,6 @@ def shard_directory(config: RunConfig, key: Mapping[str, Any], index: int, count
     """Return the named run directory, or the default one: that of the whole run, and which shard it is."""
     whole = run_directory(config, key)
     return whole if config.run_dir is not None else whole.with_name(f"{whole.name}-{index}of{count}")
-
-
-def provenance(
-    config: RunConfig, todo: Plan, engines: Mapping[Role, Engine], look: Look, spent: tuple[int, float, float]
-) -> Provenance:
-    """Return where the samples of a look at a whole plan, or at a shard of it, come from.
-
-    Parameters
-    ----------
-    spent : (tokens, sampling_s, wall_s)
-        As `measure_cost` takes them.
-    """
-    return Provenance(
-        checkpoint=engines["checkpoint"].info,
-        baseline=engines["baseline"].info if "baseline" in engines else None,
-        protocol=describe_protocol(
-            config, todo, engines["checkpoint"], len(look.drawn["checkpoint"].groups), stats.CI_LEVEL
-        ),
-        cost=measure_cost(look.drawn.values(), *spent),
-    )
-
-
-def laid_out(look: Look) -> dict[str, Any]:
-    """Return the part of a run's manifest that says where everything lies."""
-    return {
-        "prompts": [g.prompt.id for g in look.drawn["checkpoint"].groups],
-        "passes": {role: drawer.manifest() for role, drawer in look.drawers.items()},
-    }
 
 
 def _facts(engines: Mapping[Role, Engine]) -> dict[str, Any]:

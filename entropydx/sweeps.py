@@ -6,7 +6,6 @@ what is new. The baseline is drawn once, by the first that runs; every other che
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,10 +15,10 @@ from entropydx import __version__, document, pipeline, store
 from entropydx.config import Settings, resolve
 from entropydx.errors import ConfigError, EntropydxError
 from entropydx.layouts import checkpoints_in
-from entropydx.lineup import Crew, Stop, Titled, digest, identity, short_names, write_document
+from entropydx.lineup import Crew, Stop, Titled, check_told_once, digest, short_names, write_document
 from entropydx.protocols import Progress, Silent
 from entropydx.provenance import RUNS
-from entropydx.types import SWEEP_VERSION, Label, MeasurementRow, Report, Sweep, SweepEntry, Tool
+from entropydx.types import SWEEP_VERSION, Label, Report, Sweep, SweepEntry, Tool
 
 DOCUMENT = "sweep.json"
 MODEL_FILES = ("config.json", "adapter_config.json")
@@ -49,10 +48,7 @@ def gather(refs: Sequence[str]) -> list[Stop]:
         raise ConfigError("no checkpoint was named", "name several checkpoints, or a directory that holds them")
     found = _inside(Path(refs[0])) if len(refs) == 1 else []
     names = [str(path) for path in found] or list(refs)
-    same = Counter(map(identity, names))
-    repeated = next((ref for ref in names if same[identity(ref)] > 1), None)
-    if repeated is not None:
-        raise ConfigError(f"{repeated} is given twice", "name every checkpoint once")
+    check_told_once(names)
     return [Stop(ref=ref, name=name, step=None) for ref, name in zip(names, short_names(names), strict=True)]
 
 
@@ -120,9 +116,6 @@ def _richest(done: Sequence[Path]) -> Path | None:
 def _entry(stop: Stop, report: Report, root: Path) -> SweepEntry:
     diagnosis = report.diagnosis
     failure = diagnosis.failures.get(diagnosis.label)
-    rows = {row.name: row for row in report.measurements}
-    absent = "the report has no such measurement"
-    pass_at_1, entropy = (rows.get(n, MeasurementRow(name=n, missing_reason=absent)) for n in (PASS_AT_1, ENTROPY))
     return SweepEntry(
         name=stop.name,
         ref=stop.ref,
@@ -135,8 +128,8 @@ def _entry(stop: Stop, report: Report, root: Path) -> SweepEntry:
         severity=None if failure is None else failure.severity,
         probability=None if failure is None else failure.probability,
         runner_up=diagnosis.runner_up,
-        pass_at_1=pass_at_1,
-        entropy=entropy,
+        pass_at_1=report.row(PASS_AT_1),
+        entropy=report.row(ENTROPY),
     )
 
 

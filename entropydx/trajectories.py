@@ -8,7 +8,6 @@ below the series' directory: a second call, or one with more checkpoints, draws 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +18,18 @@ from entropydx import __version__, checkpoint, document, pipeline, timeline
 from entropydx.config import RunConfig, Settings, resolve
 from entropydx.errors import ConfigError, RunStoreError
 from entropydx.layouts import checkpoints_in, training_step
-from entropydx.lineup import Crew, Stop, Titled, complete, digest, identity, named, short_names, write_document
+from entropydx.lineup import (
+    Crew,
+    Stop,
+    Titled,
+    check_told_once,
+    complete,
+    digest,
+    identity,
+    named,
+    short_names,
+    write_document,
+)
 from entropydx.protocols import EngineOptions, Progress, Silent
 from entropydx.provenance import RUNS
 from entropydx.triage import SUSPECTED
@@ -28,7 +38,6 @@ from entropydx.types import (
     TRAJECTORY_VERSION,
     Axis,
     Label,
-    MeasurementRow,
     Report,
     Tool,
     Trajectory,
@@ -67,10 +76,7 @@ def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> 
     """
     inside = checkpoints_in(Path(refs[0])) if len(refs) == 1 and Path(refs[0]).is_dir() else []
     found = [str(p) for p in complete(inside, options, progress)] if inside else list(refs)
-    same = Counter(map(identity, found))
-    repeated = next((ref for ref in found if same[identity(ref)] > 1), None)
-    if repeated is not None:
-        raise ConfigError(f"{repeated} is given twice", "name every checkpoint once")
+    check_told_once(found)
     if len(found) < MIN_CHECKPOINTS:
         raise ConfigError(
             f"a series needs at least {MIN_CHECKPOINTS} checkpoints, and {refs[0]} gives {len(found)}",
@@ -228,8 +234,6 @@ def _check_comparable(stops: Sequence[Stop], reports: Sequence[Report]) -> None:
 
 
 def _point(stop: Stop, report: Report, root: Path) -> TrajectoryPoint:
-    rows = {row.name: row for row in report.measurements}
-    absent = "the report has no such measurement"
     return TrajectoryPoint(
         name=stop.name,
         ref=stop.ref,
@@ -239,7 +243,7 @@ def _point(stop: Stop, report: Report, root: Path) -> TrajectoryPoint:
         label=report.diagnosis.label,
         confidence=report.diagnosis.confidence,
         exit_code=report.exit_code,
-        columns=tuple(rows.get(name, MeasurementRow(name=name, missing_reason=absent)) for name in timeline.SCALES),
+        columns=tuple(map(report.row, timeline.SCALES)),
     )
 
 

@@ -180,6 +180,11 @@ class Report:
     examples: tuple[Example, ...]
     cost: Cost
 
+    def row(self, name: str) -> MeasurementRow:
+        """Return a measurement by its name; a missing one, when the report has none of that name."""
+        absent = MeasurementRow(name=name, missing_reason="the report has no such measurement")
+        return next((row for row in self.measurements if row.name == name), absent)
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row per measurement, with the columns of `MeasurementRow`, intervals as two columns each."""
         import pandas as pd  # noqa: PLC0415 - only notebooks need it
