@@ -19,11 +19,14 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from entropydx import types
 from entropydx.errors import ReportError
-from entropydx.types import FAILURES, SCHEMA_VERSION, Quality, Report, Sweep, Trajectory
+from entropydx.types import FAILURES, SCHEMA_VERSION, Report
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SIGNIFICANT_DIGITS = 6
 """Digits of every float in the document; integers are written whole."""
@@ -42,15 +45,15 @@ SCALARS: dict[Any, tuple[str, str]] = {
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def to_json(report: Report | Trajectory | Sweep | Quality) -> str:
-    """Write a report, or the document of a series, a sweep or a selftest, as strict JSON, ending in a newline.
+def to_json(record: DataclassInstance) -> str:
+    """Write a report, or the document of a gate, a series, a sweep..., as strict JSON, ending in a newline.
 
     Raises
     ------
     ReportError
         A field holds NaN, Infinity, or something that JSON has no word for; the message names the field.
     """
-    return json.dumps(_plain(report, ""), indent=2, allow_nan=False) + "\n"
+    return json.dumps(_plain(record, ""), indent=2, allow_nan=False) + "\n"
 
 
 def _plain(value: Any, where: str) -> Any:

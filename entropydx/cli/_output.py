@@ -12,12 +12,12 @@ import typer
 
 from entropydx import document, plugins
 from entropydx.errors import ConfigError
-from entropydx.types import Quality, Report, Sweep, Trajectory
+from entropydx.types import Gate, Quality, Report, Sweep, Trajectory
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-R = TypeVar("R", Report, Trajectory, Sweep)
+R = TypeVar("R", Report, Trajectory, Sweep, Gate)
 ZEROED = (1, 3)
 """What `--exit-zero` turns into 0; 2 and 130 stay."""
 

@@ -18,6 +18,19 @@ from entropydx.types.evidence import (
     Status,
     Threshold,
 )
+from entropydx.types.gate import (
+    GATE_VERSION,
+    CheckKind,
+    Gate,
+    GateCheck,
+    GateVerdict,
+)
+from entropydx.types.imports import (
+    Imported,
+    ImportKind,
+    ImportOptions,
+    ImportSource,
+)
 from entropydx.types.inputs import (
     CheckpointInfo,
     Prompt,
@@ -105,6 +118,7 @@ from entropydx.types.trajectory import (
 __all__ = [
     "EPISTEMIC_MARKERS",
     "FAILURES",
+    "GATE_VERSION",
     "QUALITY_VERSION",
     "READING_WORDS",
     "SCHEMA_VERSION",
@@ -118,6 +132,7 @@ __all__ = [
     "CalibrationScore",
     "CaseVerdicts",
     "ChangePoint",
+    "CheckKind",
     "CheckpointInfo",
     "ClassifierScore",
     "Completion",
@@ -139,9 +154,16 @@ __all__ = [
     "Finding",
     "FinishReason",
     "FloatArray",
+    "Gate",
+    "GateCheck",
+    "GateVerdict",
     "Given",
     "Group",
     "HeldOutPoint",
+    "ImportKind",
+    "ImportOptions",
+    "ImportSource",
+    "Imported",
     "IntArray",
     "Interval",
     "Label",

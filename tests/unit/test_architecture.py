@@ -29,25 +29,41 @@ LAYERS = [
         "classifier",
     },
     {"layouts", "checkpoint", "chat", "runtime", "document"},
-    {"engines", "suites", "suite_file", "probes", "rules", "remedies", "reporters", "checkers"},
+    {"engines", "suites", "suite_file", "probes", "rules", "remedies", "reporters", "checkers", "importers"},
     {"plugins", "config"},
     {"workers"},
     {"board"},
     {"fleet"},
     {"cluster"},
     {"measuring", "passes", "planning", "opening"},
-    {"findings", "examples", "provenance", "fitting", "standing", "triage", "sampling", "series", "timeline"},
+    {
+        "findings",
+        "examples",
+        "provenance",
+        "policy",
+        "gate",
+        "fitting",
+        "standing",
+        "triage",
+        "sampling",
+        "series",
+        "timeline",
+    },
     {"rounds"},
+    {"runs"},
     {"pipeline"},
+    {"comparing", "importing"},
     {"shards", "merging"},
     {"lineup"},
     {"trajectories", "sweeps"},
+    {"watching"},
+    {"integrations"},
     {"selftest"},
     {"organisms"},
     {"cli", "__main__"},
 ]
 ORDER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-TORCH_ALLOWED = ("logits", "checkpoint", "chat", "runtime", "engines", "organisms")
+TORCH_ALLOWED = ("logits", "checkpoint", "chat", "runtime", "engines", "organisms", "integrations")
 RICH_ALLOWED = ("cli", "reporters")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -83,7 +99,9 @@ def test_imports_go_down_the_layers(path: Path) -> None:
             assert ORDER[other] <= ORDER[own], f"{_name(path)} imports {imported}, which is above it"
 
 
-@pytest.mark.parametrize("kind", ["engines", "suites", "probes", "rules", "remedies", "reporters", "checkers"])
+@pytest.mark.parametrize(
+    "kind", ["engines", "suites", "probes", "rules", "remedies", "reporters", "checkers", "importers"]
+)
 def test_plugins_never_import_a_sibling(kind: str) -> None:
     plugins = {p.stem for p in (PACKAGE / kind).glob("*.py") if not p.stem.startswith("_")}
     for path in (PACKAGE / kind).glob("*.py"):
