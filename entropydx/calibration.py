@@ -76,12 +76,9 @@ def ece_statistic(
         Most bins; by default 10, or fewer so that each has 8 prompts. Equal confidences share a bin. The edges are
         those of the whole sample, held fixed under resampling.
     """
-    pooled = np.concatenate([*confidences, np.array([])])
-    behind = int(np.count_nonzero(_sizes(confidences)))
-    if behind < 2:
+    if np.count_nonzero(_sizes(confidences)) < 2:
         return lambda weights: np.full(len(weights), np.nan)
-    wanted = n_bins or int(np.clip(behind // PROMPTS_PER_BIN, 1, MAX_BINS))
-    edges = np.unique(np.quantile(pooled, np.arange(1, wanted) / wanted))
+    edges = equal_mass_edges(confidences, n_bins)
     sizes, residuals = _binned(confidences, outcomes, edges)
 
     def statistic(weights: FloatArray) -> FloatArray:
@@ -93,6 +90,22 @@ def ece_statistic(
         return divide((known * np.nan_to_num(gap)).sum(axis=1), known.sum(axis=1))
 
     return statistic
+
+
+def equal_mass_edges(confidences: Sequence[FloatArray], n_bins: int | None = None) -> FloatArray:
+    """Return the inner edges of bins that hold equally many values, (bins - 1,); equal confidences share a bin.
+
+    Parameters
+    ----------
+    confidences : N arrays
+        One for each prompt; at least one value.
+    n_bins : int, optional
+        Most bins; by default 10, or fewer so that each has 8 prompts.
+    """
+    behind = int(np.count_nonzero(_sizes(confidences)))
+    wanted = n_bins or int(np.clip(behind // PROMPTS_PER_BIN, 1, MAX_BINS))
+    edges: FloatArray = np.unique(np.quantile(np.concatenate(confidences), np.arange(1, wanted) / wanted))
+    return edges
 
 
 def _binned(

@@ -12,11 +12,21 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from entropydx.errors import ConfigError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+R = TypeVar("R", bound="DataclassInstance")
+
 CONFIG_FILE = "entropydx.toml"
+PYPROJECT = "pyproject.toml"
+PYPROJECT_TABLE = " [tool.entropydx]"
+"""What stands behind its name in errors."""
+OTHER_TABLES = {"checkpoint", "gate", "watch"}
+"""Tables of a project file that are no settings of a diagnosis."""
 DEFAULT_SUITE = "core"
 SIDECAR_KEYS = {"suite", "prompts", "samples", "max_new_tokens"}
 """What a checkpoint may say of itself; anything else in its table is refused."""
@@ -52,7 +62,7 @@ class Settings:
     base_model: str | None = None
     suite: str | None = None
     map: dict[str, str] | None = None
-    """Field of the suite's record to the column of the file."""
+    """Field of the suite's record to the column of the file, such as {prompt = "question"}."""
     engine: str | None = None
     endpoint: str | None = None
     """Address of an OpenAI-compatible server."""
@@ -62,6 +72,7 @@ class Settings:
     budget: str | int | None = None
     """A name of `BUDGETS`, or about how many tokens to draw: 200000, 200k, 1.5M."""
     adaptive: bool | None = None
+    """Look after rounds of prompts, and stop when every failure is decided."""
     prompts: int | None = None
     samples: int | None = None
     max_new_tokens: int | None = None
@@ -83,6 +94,10 @@ class Settings:
     shard: str | None = None
     """i/N: draw only this part of the run."""
     run_dir: str | None = None
+    train_config: str | None = None
+    """The training configuration of TRL, verl or OpenRLHF: a YAML or JSON file."""
+    stage: Literal["sft", "rl", "distillation"] | None = None
+    """Of the training that made the checkpoint, where its configuration does not say it."""
     allow_pickle: bool | None = None
     trust_remote_code: bool | None = None
 
@@ -134,6 +149,10 @@ class RunConfig:
     shard: str | None = None
     """i/N, from 1/N to N/N; None: the whole run."""
     run_dir: str | None = None
+    train_config: str | None = None
+    """File of the training configuration; the recommendations are held against it."""
+    stage: Literal["sft", "rl", "distillation"] | None = None
+    """Of the training; None: what the configuration or the trainer's log says."""
     allow_pickle: bool = False
     trust_remote_code: bool = False
 
@@ -201,9 +220,33 @@ def settings(table: Mapping[str, Any], where: str) -> Settings:
     ConfigError
         An unknown key (with the nearest one), or a value of the wrong type; `where` names the source.
     """
+    budget = table.get("budget")
+    if isinstance(budget, bool | float):
+        raise ConfigError(f"{where}: 'budget' is {budget!r}", f"a name ({', '.join(BUDGETS)}), or 200k")
+    found = validated(Settings, table, where)
+    if found.budget is not None:
+        _budget(found.budget, where)
+    return found
+
+
+def validated(kind: type[R], table: Mapping[str, Any], where: str) -> R:
+    """Return a record of a TOML table; keys may use hyphens.
+
+    Parameters
+    ----------
+    kind : dataclass
+        Its fields are the keys, and their type hints what is accepted.
+    where : str
+        Names the source in an error.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key (with the nearest one), one that is missing, or a value of the wrong type.
+    """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - keeps `--help` fast
 
-    known = {f.name for f in fields(Settings)}
+    known = {f.name for f in fields(kind)}
     given = {key.replace("-", "_"): value for key, value in table.items()}
     for key in given.keys() - known:
         import difflib  # noqa: PLC0415
@@ -211,18 +254,13 @@ def settings(table: Mapping[str, Any], where: str) -> Settings:
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
         raise ConfigError(f"{where}: unknown key '{key}'", hint)
-    if isinstance(given.get("budget"), bool | float):
-        raise ConfigError(f"{where}: 'budget' is {given['budget']!r}", f"a name ({', '.join(BUDGETS)}), or 200k")
-    adapter = TypeAdapter(Settings)
+    adapter = TypeAdapter(kind)
     try:
-        found = adapter.validate_python(given)
+        return adapter.validate_python(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{where}: '{key}' is {first['input']!r}: {first['msg']}") from error
-    if found.budget is not None:
-        _budget(found.budget, where)
-    return found
 
 
 def load_project(path: Path | None = None) -> Settings:
@@ -233,15 +271,26 @@ def load_project(path: Path | None = None) -> Settings:
     ConfigError
         The file is unreadable, not TOML, or has an unknown key or a value of the wrong type.
     """
-    if path is not None or Path(CONFIG_FILE).is_file():
-        chosen = path or Path(CONFIG_FILE)
-        table = {key: value for key, value in _read_toml(chosen).items() if key != "checkpoint"}
-        return settings(table, str(chosen))
-    pyproject = Path("pyproject.toml")
-    if pyproject.is_file():
-        table = _read_toml(pyproject).get("tool", {}).get("entropydx", {})
-        return settings(table, "pyproject.toml [tool.entropydx]")
-    return Settings()
+    table, where = project_table(path)
+    return settings({key: value for key, value in table.items() if key not in OTHER_TABLES}, where)
+
+
+def project_table(path: Path | None = None) -> tuple[dict[str, Any], str]:
+    """Return the whole table that `load_project` reads, the parts of other commands included, and what it is called.
+
+    Raises
+    ------
+    ConfigError
+        The file is unreadable or not TOML.
+    """
+    if path is None:
+        path = next((p for p in (Path(CONFIG_FILE), Path(PYPROJECT)) if p.is_file()), None)
+    if path is None:
+        return {}, ""
+    if path.name != PYPROJECT:
+        return _read_toml(path), str(path)
+    table: dict[str, Any] = _read_toml(path).get("tool", {}).get("entropydx", {})
+    return table, f"{path}{PYPROJECT_TABLE}"
 
 
 def load_sidecar(checkpoint: str) -> Settings:

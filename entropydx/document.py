@@ -1,7 +1,8 @@
 """Report <-> JSON: the type hints of `entropydx.types` are what is written, what is read and what is published.
 
 Strict JSON: no NaN, no Infinity, ASCII only (a report quotes model output, and a terminal obeys control characters),
-keys in the order of the dataclass fields, floats at 6 significant digits. `Remedy.for_` is `for` in the document.
+no `##[` (a log of GitHub Actions obeys what follows; it is written with an escape, and read as it was), keys in the
+order of the dataclass fields, floats at 6 significant digits. `Remedy.for_` is `for` in the document.
 
 pydantic is not used here: between its 2.7 and 2.14 the schema of plain dataclasses changes with the release, and a
 published schema must not depend on what else is installed.
@@ -19,15 +20,16 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from entropydx import types
 from entropydx.errors import ReportError
-from entropydx.types import FAILURES, SCHEMA_VERSION, Report
+from entropydx.types import FAILURES, SCHEMA_VERSION, Report, Trajectory
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+R = TypeVar("R")
 SIGNIFICANT_DIGITS = 6
 """Digits of every float in the document; integers are written whole."""
 
@@ -53,7 +55,12 @@ def to_json(record: DataclassInstance) -> str:
     ReportError
         A field holds NaN, Infinity, or something that JSON has no word for; the message names the field.
     """
-    return json.dumps(_plain(record, ""), indent=2, allow_nan=False) + "\n"
+    return json.dumps(_plain(record, ""), indent=2, allow_nan=False).replace("##[", "#\\u0023[") + "\n"
+
+
+def to_line(record: DataclassInstance) -> str:
+    """Write a record as `to_json` does, on one line that ends in a newline."""
+    return json.dumps(_plain(record, ""), allow_nan=False) + "\n"
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -103,15 +110,31 @@ def load_report(path: Path | str) -> Report:
     ReportError
         The file cannot be read, is not JSON, has another `schema_version`, or has a field that is wrong.
     """
+    return from_json(_text_of(path, "give a report file, from `--json FILE`"), path)
+
+
+def load_trajectory(path: Path | str) -> Trajectory:
+    """Read the document of a series.
+
+    Raises
+    ------
+    ReportError
+        The file cannot be read, or is not such a document.
+    """
+    hint = "give the document of `entropydx trajectory --json FILE`"
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return from_line(Trajectory, _text_of(path, hint), str(path))
+    except ReportError as error:
+        raise ReportError(error.message, hint) from error
+
+
+def _text_of(path: Path | str, hint: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ReportError(
-            f"{path}: cannot be read: {error.strerror}", "give a report file, from `--json FILE`"
-        ) from error
+        raise ReportError(f"{path}: cannot be read: {error.strerror}", hint) from error
     except UnicodeDecodeError as error:
-        raise ReportError(f"{path}: is not UTF-8 text", "give a report file, from `--json FILE`") from error
-    return from_json(text, path)
+        raise ReportError(f"{path}: is not UTF-8 text", hint) from error
 
 
 def from_json(text: str, where: Path | str = "report") -> Report:
@@ -149,6 +172,21 @@ def from_json(text: str, where: Path | str = "report") -> Report:
     except _FieldError as error:
         raise ReportError(f"{where}: {error}", MEND) from error
     return report
+
+
+def from_line(kind: type[R], text: str, where: str) -> R:
+    """Read a record that `to_line` wrote; `where` is what an error calls it.
+
+    Raises
+    ------
+    ReportError
+        Not strict JSON, or a wrong field.
+    """
+    try:
+        record: R = _read(kind, json.loads(text, parse_constant=_not_json, parse_float=_finite), "")
+    except (ValueError, RecursionError, _FieldError) as error:
+        raise ReportError(f"{where}: {error}") from error
+    return record
 
 
 class _FieldError(Exception):
@@ -329,10 +367,14 @@ def _records(kind: Any) -> dict[Any, None]:
 def _field_docs() -> dict[tuple[str, str], str]:
     """Return the string literal under each field of `entropydx.types`, by class and field name."""
     docs = {}
-    sources = [ast.parse(inspect.getsource(record)).body[0] for record in _records(Report)]
-    for record in [node for node in sources if isinstance(node, ast.ClassDef)]:
-        for pair in itertools.pairwise(record.body):
-            match pair:
-                case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(doc))):
-                    docs[record.name, field] = inspect.cleandoc(doc)
+    for record in _records(Report):
+        # What records share stands in a base class.
+        bases: tuple[type, ...] = record.__mro__
+        for base in (kind for kind in bases if kind.__module__.startswith(types.__name__)):
+            source = ast.parse(inspect.getsource(base)).body[0]
+            assert isinstance(source, ast.ClassDef)
+            for pair in itertools.pairwise(source.body):
+                match pair:
+                    case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(doc))):
+                        docs[record.__name__, field] = inspect.cleandoc(doc)
     return docs

@@ -10,6 +10,7 @@
     │   ├── EngineCapabilityError  the engine cannot supply what a probe requires
     │   └── ContextError           texts that do not fit into the model's context; says which
     ├── RunStoreError              a run directory that is locked, foreign or damaged
+    ├── ImportFileError            a file of another tool that cannot be read; names file, row and column
     └── ReportError                a report file that is not a report of this schema
 
 A bug is not wrapped: its traceback is printed, and the exit code is 2 all the same, so that 1 only ever
@@ -19,8 +20,14 @@ means "a failure was diagnosed". Missing evidence is data (`types.Missing`), not
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return the hint of an unknown name: the nearest known one, else all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known) or 'none'}"
 
 
 class EntropydxError(Exception):
@@ -59,10 +66,7 @@ class PluginNotFoundError(ConfigError):
     """An unknown plugin name; the hint names the nearest known one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
-        super().__init__(f"no {kind} named '{name}'", hint)
+        super().__init__(f"no {kind} named '{name}'", nearest(name, sorted(known)))
 
 
 class CheckpointError(EntropydxError):
@@ -103,6 +107,10 @@ class ContextError(EngineError):
 
 class RunStoreError(EntropydxError):
     """A run directory that is locked by another process, holds another run, or is damaged."""
+
+
+class ImportFileError(EntropydxError):
+    """A file of another tool that is damaged, or lacks what an import takes; the message names the place."""
 
 
 class ReportError(EntropydxError):

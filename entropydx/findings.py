@@ -153,6 +153,14 @@ def _severity(scale: Severity | None, measurements: Measurements) -> float | Non
     return min(max((value - scale.at_zero) / (scale.at_one - scale.at_zero), 0.0), 1.0)
 
 
-def in_scope(rule: Rule, has_baseline: bool) -> bool:
+def thresholds(rule: Rule) -> tuple[Threshold, ...]:
+    """Return every comparison of a rule."""
+    conditions = (*rule.when, *rule.unless)
+    return tuple(t for c in conditions for t in ((c,) if isinstance(c, Threshold) else c.options))
+
+
+def in_scope(rule: Rule, has_baseline: bool, *, has_log: bool = False) -> bool:
     """Return whether a rule speaks in this run."""
+    if rule.scope == "logged":
+        return has_log
     return rule.scope == "always" or (rule.scope == "with_baseline") == has_baseline

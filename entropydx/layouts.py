@@ -120,14 +120,18 @@ def _pickled(path: Path) -> CheckpointError | None:
     )
 
 
+def unconverted(path: Path) -> CheckpointError | None:
+    """Return the error, with the command, for weights in a form that has to be converted first; None without such."""
+    return next(filter(None, (recognise(path) for recognise in (_verl, _deepspeed, _distributed, _pickled))), None)
+
+
 def refusal(path: Path) -> CheckpointError:
     """Return the error for a directory without loadable weights: what it is, and the exact way forward."""
     if not any(path.iterdir()):
         return CheckpointError(f"{path} is an empty directory", "pass a directory that holds config.json and weights")
-    for recognise in (_verl, _deepspeed, _distributed, _pickled, _children):
-        error = recognise(path)
-        if error is not None:
-            return error
+    error = unconverted(path) or _children(path)
+    if error is not None:
+        return error
     what = "config.json but no weights" if (path / "config.json").exists() else "neither config.json nor weights"
     return CheckpointError(
         f"{path} has {what}", "a checkpoint is config.json with model.safetensors, a PEFT adapter, or a .gguf file"

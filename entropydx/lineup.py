@@ -22,6 +22,7 @@ from entropydx.protocols import EngineOptions, Progress
 NOT_KEYED = {
     *("checkpoint", "baseline", "run_dir", "device", "batch_rows", "workers", "ray"),
     *("suite_source", "budget", "tokens", "adaptive"),
+    *("train_config", "stage"),
 }
 """Settings that do not make another series."""
 
@@ -139,6 +140,12 @@ def digest(config: RunConfig, first: str) -> str:
     settings = {key: value for key, value in asdict(config).items() if key not in NOT_KEYED}
     text = json.dumps([home, config.baseline, settings], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def richest(done: Sequence[Path]) -> Path | None:
+    """Return the run that drew most of the baseline: some stop early, or before the baseline's turn."""
+    drawn = {run: sum(file.stat().st_size for file in run.glob("samples-baseline*.jsonl")) for run in done}
+    return max(done, key=lambda run: drawn[run], default=None)
 
 
 def write_document(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from entropydx.types import (
     Prompt,
     SamplingParams,
     ScorePass,
+    known,
 )
 
 SOLUTION = "\n\nCorrect solution: {}\n\nCorrectly solve the original question."
@@ -210,7 +211,7 @@ def _references(groups: Sequence[Group]) -> list[Passage]:
 
 
 def _passage(prompt: Prompt, source: Group, index: int, limit: int | None = None) -> Passage:
-    ids = source.completions[index].token_ids[:limit]
+    ids = known(source.completions[index].token_ids)[:limit]
     return Passage(prompt=prompt, source_id=source.prompt.id, sample_index=index, token_ids=ids)
 
 

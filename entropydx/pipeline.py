@@ -17,34 +17,36 @@ from entropydx.classifier import Classifier
 from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
 from entropydx.examples import pick_examples
-from entropydx.findings import assess, in_scope
+from entropydx.features import feature_sets
+from entropydx.findings import assess, in_scope, thresholds
 from entropydx.fleet import Fleet
 from entropydx.opening import open_engines
 from entropydx.planning import Plan, check_capability, chosen_probes, plan
 from entropydx.protocols import Engine, Probe, Progress, Silent
 from entropydx.provenance import Provenance, describe_protocol, measure_cost, run_directory, run_key
-from entropydx.rounds import Judge, Judged, Look, Outcome, Rounds
+from entropydx.recommending import catalogue, recommend, with_warnings
+from entropydx.rounds import Judge, Judged, Look, Outcome, Rounds, Settled
+from entropydx.runs import Run, to_measurement
 from entropydx.sampling import StageProgress, read_samples
+from entropydx.training_config import read_training, training_of
 from entropydx.triage import exit_code, triage
 from entropydx.types import (
     SCHEMA_VERSION,
+    CheckpointInfo,
     Cost,
-    Diagnosis,
     Finding,
-    Measured,
     Measurement,
     MeasurementRow,
     Missing,
-    Recommendation,
-    Remedy,
     Report,
     Role,
     Rule,
     Samples,
     Tool,
+    Training,
 )
 
-MAX_RECOMMENDATIONS = 3
+NO_SAMPLES = "no samples were imported"
 
 
 # ── measure, find, report ─────────────────────────────────────────────────────────────────────────
@@ -57,10 +59,20 @@ def measure(
     progress = progress or Silent()
     progress.start("measuring", len(probes))
     found: list[Measurement] = []
+    if samples.imported is not None and not samples.groups:
+        return [Missing(name=name, reason=NO_SAMPLES) for name in sorted(asked_for())]
     for _, probe in sorted(probes.items()):
         found += measuring.measure(probe, samples, baseline)
         progress.advance()
     return found
+
+
+def asked_for() -> set[str]:
+    """Return the measurements that rules and classifier look at, but for those of a training log."""
+    rows = [row for has_baseline in (True, False) for row in feature_sets(has_baseline=has_baseline).values()]
+    names = {feature.measurement for row in rows for feature in row}
+    names |= {t.measurement for rule in rules() if rule.scope != "logged" for t in thresholds(rule)}
+    return {name for name in names if not name.endswith("@baseline")}
 
 
 def rules() -> tuple[Rule, ...]:
@@ -80,36 +92,24 @@ def find(
         hundreds of runs are judged.
     """
     by_name = {m.name: m for m in measurements}
-    return tuple(assess(r, by_name) for r in (rules() if among is None else among) if in_scope(r, has_baseline))
+    has_log = any(name.startswith("training_log.") for name in by_name)
+    every = rules() if among is None else among
+    return tuple(assess(r, by_name) for r in every if in_scope(r, has_baseline, has_log=has_log))
 
 
-def recommend(diagnosis: Diagnosis) -> tuple[Recommendation, ...]:
-    """Return the first remedies of the catalogue for the label, never one that it is contraindicated for."""
-    catalogue: list[Remedy] = [r for entries in plugins.load_all("remedy").values() for r in entries]
-    present = {name for name, a in diagnosis.failures.items() if a.status == "present"}
-    fitting = [r for r in catalogue if diagnosis.label in r.for_ and not present.intersection(r.contraindicated_for)]
-    return tuple(fitting[:MAX_RECOMMENDATIONS])
-
-
-def _row(measurement: Measurement) -> MeasurementRow:
+def row(measurement: Measurement) -> MeasurementRow:
+    """Return a measurement as it stands in a report; `to_measurement` is the inverse."""
     if isinstance(measurement, Missing):
         return MeasurementRow(name=measurement.name, missing_reason=measurement.reason)
     return MeasurementRow(**asdict(measurement))
 
 
-def to_measurement(row: MeasurementRow) -> Measurement:
-    """Return the measurement that a row of a report states."""
-    if row.value is None:
-        return Missing(name=row.name, reason=row.missing_reason or "not measured")
-    fields = asdict(row)
-    del fields["missing_reason"]
-    return Measured(**{**fields, "unit": row.unit or ""})
-
-
 def judge(measurements: Sequence[Measurement], *, has_baseline: bool) -> Judged:
     """Return what rules, classifier and triage say of measurements."""
     findings = find(measurements, has_baseline=has_baseline)
-    opinion = Classifier.load().assess({m.name: m for m in measurements}, has_baseline)
+    opinion = None
+    if not any(isinstance(m, Missing) and m.reason == NO_SAMPLES for m in measurements):
+        opinion = Classifier.load().assess({m.name: m for m in measurements}, has_baseline)
     diagnosis = triage(findings, has_baseline=has_baseline, opinion=opinion)
     return Judged(measurements=tuple(measurements), findings=findings, diagnosis=diagnosis)
 
@@ -123,7 +123,9 @@ def build_report(origin: Provenance, judged: Judged, samples: Samples | None, pr
         For the excerpts; None keeps those of `previous`.
     """
     diagnosis = judged.diagnosis
-    diagnosis = replace(diagnosis, summary=" ".join([diagnosis.summary, *origin.caveats()]))
+    training = None if origin.training is None else with_warnings(origin.training, diagnosis)
+    summary, settling = " ".join([diagnosis.summary, *origin.caveats()]), origin.settling(diagnosis.would_settle_it)
+    diagnosis = replace(diagnosis, summary=summary, would_settle_it=settling)
     examples = pick_examples(judged.findings, samples) if samples is not None else previous.examples if previous else ()
     return Report(
         schema_version=SCHEMA_VERSION,
@@ -134,11 +136,12 @@ def build_report(origin: Provenance, judged: Judged, samples: Samples | None, pr
         baseline=origin.baseline,
         protocol=origin.protocol,
         diagnosis=diagnosis,
-        measurements=tuple(_row(m) for m in judged.measurements),
+        measurements=tuple(row(m) for m in judged.measurements),
         findings=judged.findings,
-        recommendations=recommend(diagnosis),
+        recommendations=recommend(diagnosis, judged.measurements, training),
         examples=examples,
         cost=origin.cost,
+        training=training,
     )
 
 
@@ -148,7 +151,18 @@ def build_report(origin: Provenance, judged: Judged, samples: Samples | None, pr
 def diagnose(
     config: RunConfig, progress: Progress | None = None, reuse: Path | None = None, fleet: Fleet | None = None
 ) -> Report:
-    """Sample a checkpoint (and its baseline), and return the report, which is also in the run directory.
+    """Return the report of `run`; the parameters and the errors are those of `run`."""
+    return run(config, progress, reuse, fleet).report
+
+
+def run(
+    config: RunConfig,
+    progress: Progress | None = None,
+    reuse: Path | None = None,
+    fleet: Fleet | None = None,
+    settled: Settled | None = None,
+) -> Run:
+    """Sample a checkpoint (and its baseline), and return its report and its samples, which the run directory keeps.
 
     Parameters
     ----------
@@ -156,6 +170,8 @@ def diagnose(
         A run directory whose checkpoint is this run's baseline under the same protocol: its samples are copied.
     fleet : Fleet, optional
         Workers that several diagnoses share; None hires what the configuration asks for.
+    settled : callable, optional
+        What else must be settled before rounds end, such as the bounds of a policy; None: nothing else.
 
     Raises
     ------
@@ -166,29 +182,30 @@ def diagnose(
     stages = StageProgress(progress or Silent())
     todo, engines = prepare(config, stages, fleet)
     key = run_key(todo.prompts, todo.params, engines)
-    with store.RunStore(run_directory(config, key), key) as run:
+    with store.RunStore(run_directory(config, key), key) as kept:
         if reuse is not None and "baseline" in engines:
-            run.adopt_baseline(reuse)
+            kept.adopt_baseline(reuse)
         before = time.monotonic()
         drawn = Rounds(
             todo=todo,
             engines=engines,
-            run=run,
+            run=kept,
             progress=stages,
             judge=_judge_samples(engines, stages),
             adaptive=config.adaptive,
             tokens=config.tokens,
+            settled=settled,
         ).draw()
         spent = (time.monotonic() - before, time.monotonic() - started)
-        origin = provenance(config, todo, engines, drawn.look, (run.tokens_written, *spent))
+        origin = provenance(config, todo, engines, drawn.look, (kept.tokens_written, *spent))
         origin = replace(origin, cost=_with_stop(origin.cost, drawn, len(todo.prompts)))
         samples = drawn.look.drawn
-        run.write_manifest({**origin.to_manifest(), **laid_out(drawn.look)})
+        kept.write_manifest({**origin.to_manifest(), **laid_out(drawn.look)})
         report = build_report(origin, drawn.judged, samples["checkpoint"])
-        run.write_report(document.to_json(report))
+        kept.write_report(document.to_json(report))
         for role, of_role in samples.items():
-            run.export(role, of_role)
-    return report
+            kept.export(role, of_role)
+    return Run(path=kept.path, report=report, samples=samples)
 
 
 def prepare(config: RunConfig, progress: Progress, fleet: Fleet | None = None) -> tuple[Plan, dict[Role, Engine]]:
@@ -198,6 +215,7 @@ def prepare(config: RunConfig, progress: Progress, fleet: Fleet | None = None) -
     for engine in engines.values():
         check_capability(engine, config.engine, todo.requires, config.samples)
     todo.deployment(engines["checkpoint"])  # a generation_config that nothing can be sampled with is refused now
+    training(config, engines["checkpoint"].info)  # and so is a training configuration that cannot be read
     return todo, engines
 
 
@@ -230,7 +248,16 @@ def provenance(
         baseline=engines["baseline"].info if "baseline" in engines else None,
         protocol=describe_protocol(config, todo, engines["checkpoint"], look.n_prompts, look.level),
         cost=measure_cost(look.drawn.values(), *spent),
+        training=training(config, engines["checkpoint"].info),
     )
+
+
+def training(config: RunConfig, checkpoint: CheckpointInfo) -> Training:
+    """Return what is known of the training: its configuration, the stage that the user names, or the trainer's log."""
+    if config.train_config is None:
+        return training_of(Path(checkpoint.path), config.stage)
+    read = read_training(Path(config.train_config), catalogue())
+    return read if config.stage is None else replace(read, stage=config.stage)
 
 
 def _with_stop(cost: Cost, drawn: Outcome, n_planned: int) -> Cost:
@@ -260,7 +287,11 @@ def retriage(path: Path) -> Report:
     if path.is_file():
         previous = document.load_report(path)
         origin = Provenance(
-            checkpoint=previous.checkpoint, baseline=previous.baseline, protocol=previous.protocol, cost=previous.cost
+            checkpoint=previous.checkpoint,
+            baseline=previous.baseline,
+            protocol=previous.protocol,
+            cost=previous.cost,
+            training=previous.training,
         )
         judged = judge([to_measurement(r) for r in previous.measurements], has_baseline=origin.compares)
         return build_report(origin, judged, None, previous)
@@ -276,4 +307,11 @@ def retriage(path: Path) -> Report:
         theirs = read_samples(path, "baseline", origin.baseline, origin.params, manifest)
     probes = chosen_probes(origin.protocol.probes)
     with stats.at_level(origin.protocol.ci_level):
-        return build_report(origin, judge(measure(probes, samples, theirs), has_baseline=origin.compares), samples)
+        measured = [*measure(probes, samples, theirs), *_logged(manifest)]
+        return build_report(origin, judge(measured, has_baseline=origin.compares), samples)
+
+
+def _logged(manifest: Mapping[str, Any]) -> list[Measurement]:
+    """Return what the tool that an imported run comes from measured itself, as the run's manifest keeps it."""
+    rows = (MeasurementRow(**{**r, "ci": r["ci"] and tuple(r["ci"])}) for r in manifest.get("logged", ()))
+    return [to_measurement(r) for r in rows]

@@ -22,6 +22,7 @@ PACKAGES = {
     "remedy": "entropydx.remedies",
     "reporter": "entropydx.reporters",
     "checker": "entropydx.checkers",
+    "importer": "entropydx.importers",
 }
 """Kind to the package whose modules are its plugins; also the entry-point group."""
 

@@ -9,6 +9,7 @@
 | remedy   | remedies/x.py    | `remedy`   | a tuple of `types.Remedy` values        |
 | reporter | reporters/x.py   | `reporter` | an object satisfying `Reporter`         |
 | checker  | checkers/x.py    | `checker`  | a function satisfying `Checker`         |
+| importer | importers/x.py   | `importer` | an object satisfying `Importer`         |
 
 Third parties register the same attributes under the entry-point groups `entropydx.engines`, `entropydx.probes`...
 """
@@ -17,11 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from entropydx.types import (
     CheckpointInfo,
     Group,
+    Imported,
+    ImportOptions,
     Measurement,
     Passage,
     Prompt,
@@ -173,6 +177,29 @@ class Checker(Protocol):
 
     def __call__(self, prompt: Prompt, text: str) -> tuple[bool, ...]:
         """Return whether each computation that `text` writes down is true, in their order; pure and linear-time."""
+        ...
+
+
+class Importer(Protocol):
+    """Reads the files of another tool. Pure but for reading them; imports no torch, and nothing of the tool."""
+
+    tool: str
+    """The tool as it writes itself: `TRL`, `lm-evaluation-harness`."""
+    fields: tuple[str, ...]
+    """What `--map` may name a column for."""
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file or directory is of this tool, by its names and its first bytes; never raises."""
+        ...
+
+    def read(self, path: Path, options: ImportOptions) -> Imported:
+        """Return what the files say, and nothing that they do not.
+
+        Raises
+        ------
+        ImportFileError
+            A file is damaged, or lacks what it takes; the message names file, line or row, and column.
+        """
         ...
 
 

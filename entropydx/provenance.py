@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import resource
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,10 +18,23 @@ from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
 from entropydx.planning import Plan
 from entropydx.protocols import Engine
+from entropydx.sampling import logged_params, source_of
 from entropydx.suite_file import suite_sha
-from entropydx.types import CheckpointInfo, Cost, Prompt, Protocol, Role, Samples, SamplingParams
+from entropydx.types import (
+    CheckpointInfo,
+    Cost,
+    LoggedParams,
+    Prompt,
+    Protocol,
+    Role,
+    Samples,
+    SamplingParams,
+    Training,
+)
 
 VERSIONED = ("entropydx", "torch", "transformers", "tokenizers", "numpy", "datasets")
+DIAGNOSE = "`entropydx diagnose` of the checkpoint, with the one from before the training as --baseline"
+_FLAG = re.compile(r"--[a-z-]+")
 RUNS = Path("entropydx-runs")
 """Where run directories go when none is named; the same command finds its own run again."""
 
@@ -33,6 +47,7 @@ class Provenance:
     baseline: CheckpointInfo | None
     protocol: Protocol
     cost: Cost
+    training: Training | None = None
 
     def to_manifest(self) -> dict[str, Any]:
         """Return it as plain JSON values, for the run directory."""
@@ -41,6 +56,7 @@ class Provenance:
             "baseline": None if self.baseline is None else asdict(self.baseline),
             "protocol": asdict(self.protocol),
             "cost": asdict(self.cost),
+            "training": None if self.training is None else asdict(self.training),
         }
 
     @classmethod
@@ -61,8 +77,9 @@ class Provenance:
             return cls(
                 checkpoint=CheckpointInfo(**manifest["checkpoint"]),
                 baseline=None if manifest["baseline"] is None else CheckpointInfo(**manifest["baseline"]),
-                protocol=Protocol(**{**manifest["protocol"], "lexicon": tuple(manifest["protocol"]["lexicon"])}),
+                protocol=_protocol(manifest["protocol"]),
                 cost=Cost(**manifest["cost"]),
+                training=_training(manifest.get("training")),
             )
         except (KeyError, TypeError) as error:
             raise RunStoreError(
@@ -81,11 +98,12 @@ class Provenance:
 
     def caveats(self) -> tuple[str, ...]:
         """Return what a reader must know before the verdict: departures from the protocol that it is made for."""
-        found = []
-        if self.protocol.temperature != 1 or self.protocol.top_p != 1:
+        found = list(_of_import(self.protocol)) if self.protocol.n_prompts else []
+        temperature, top_p = self.protocol.temperature, self.protocol.top_p
+        if temperature is not None and top_p is not None and (temperature != 1 or top_p != 1):
             found.append(
-                f"Sampled at temperature {self.protocol.temperature:g} and top_p {self.protocol.top_p:g}: the verdict "
-                "holds for this setting; the policy itself is measured at 1 and 1."
+                f"Sampled at temperature {temperature:g} and top_p {top_p:g}: the verdict holds for this setting; the "
+                "policy itself is measured at 1 and 1."
             )
         if self.protocol.scoring == "top_k":
             found.append(
@@ -121,11 +139,50 @@ class Provenance:
             )
         return tuple(found)
 
+    def settling(self, advice: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what would settle the verdict: of imported samples, what can be done about those."""
+        source = self.protocol.imported
+        if source is None:
+            return advice
+        if source.kind == "log":
+            return (f"{DIAGNOSE}: a log alone decides nothing",)
+        kept = (a for a in advice if not set(_FLAG.findall(a)) - {"--baseline"})
+        return (f"{DIAGNOSE}: it measures what the files ({source.tool}) do not tell", *kept)
+
     @property
-    def params(self) -> SamplingParams:
+    def params(self) -> SamplingParams | LoggedParams:
         """How the samples were drawn."""
+        if self.protocol.imported is not None:
+            return logged_params(self.protocol.imported, self.protocol.n_samples)
         names = ("n_samples", "max_new_tokens", "temperature", "top_p", "seed", "thinking")
         return SamplingParams(**{name: getattr(self.protocol, name) for name in names})
+
+
+def _protocol(document: Mapping[str, Any]) -> Protocol:
+    """Return a protocol as a manifest holds it."""
+    sources = {name: source_of(document.get(name)) for name in ("imported", "imported_baseline")}
+    return Protocol(**{**document, **sources, "lexicon": tuple(document["lexicon"])})
+
+
+def _of_import(protocol: Protocol) -> Iterator[str]:
+    """Yield what a reader must know of samples that another tool drew."""
+    ours, theirs = protocol.imported, protocol.imported_baseline
+    if ours is None:
+        return
+    if ours.temperature is None:
+        yield f"The files ({ours.tool}) do not say the sampling temperature: the verdict holds for that one alone."
+    if theirs is not None and theirs.temperature != ours.temperature:
+        known = [f"{t:g}" if t is not None else "an unknown one" for t in (ours.temperature, theirs.temperature)]
+        yield f"Checkpoint and baseline were sampled at different temperatures ({' and '.join(known)})."
+    if ours.reasoning_stripped:
+        yield f"{ours.tool} cut the reasoning out: what is measured of texts is measured of the rest."
+    for role, source in (("", ours), ("Of the baseline: ", theirs)):
+        for note in source.notes if source is not None else ():
+            yield f"{role}{note[:1].upper()}{note[1:]}."
+
+
+def _training(stored: Mapping[str, Any] | None) -> Training | None:
+    return None if stored is None else Training(**{**stored, "warnings": tuple(stored["warnings"])})
 
 
 def run_key(prompts: Iterable[Prompt], params: SamplingParams, engines: Mapping[Role, Engine]) -> dict[str, Any]:

@@ -60,6 +60,10 @@ class Look:
         return len(self.drawn["checkpoint"].groups)
 
 
+Settled = Callable[[Look, Judged], bool]
+"""Whether a look settles what else is asked of the run, such as the bounds of a policy."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The last look, what it says, and why no other followed."""
@@ -83,6 +87,8 @@ class Rounds:
         Look after each round; False draws all prompts before the only look.
     tokens : int, optional
         About how many tokens may be drawn in all; None: as many as the prompts take.
+    settled : callable, optional
+        Asked at each look that decides every failure; the run goes on while it says no.
     """
 
     todo: Plan
@@ -92,6 +98,7 @@ class Rounds:
     judge: Judge
     adaptive: bool
     tokens: int | None = None
+    settled: Settled | None = None
     drawer: Callable[..., Drawer] = Drawer
     _room: bool | None = None
     """Whether both models fit into memory together; None before the first was loaded."""
@@ -138,7 +145,8 @@ class Rounds:
             level = looks.levels(seen, stats.CI_LEVEL, whole)[-1]
             look = Look(drawers=drawers, drawn=drawn, level=level, number=number)
             judged = self._judge(look)
-            if (stop := _stop(judged, untested, n, whole)) is not None:
+            settled = self.settled is None or self.settled(look, judged)
+            if (stop := _stop(judged, untested, (n, whole), settled)) is not None:
                 return Outcome(look=look, judged=judged, stop=stop[0], reason=stop[1])
             untested = _untested(judged)
 
@@ -226,13 +234,18 @@ def affordable(n: int, most: int, spent: int, tokens: int) -> list[int]:
     return ahead
 
 
-def _stop(judged: Judged, untested: frozenset[str], n: int, whole: int) -> tuple[StopWhy, str] | None:
-    """Return why a run ends after `n` of `whole` prompts, or None when it goes on."""
+def _stop(
+    judged: Judged, untested: frozenset[str], drawn: tuple[int, int], settled: bool
+) -> tuple[StopWhy, str] | None:
+    """Return why a run ends, or None when it goes on; `drawn` are its prompts so far, and those of the budget."""
+    n, whole = drawn
     if blamed := _blamed(judged):
         return _instrument_failed(blamed)
-    if all(is_decided(judged, f, untested) for f in FAILURES):
+    decided = all(is_decided(judged, f, untested) for f in FAILURES)
+    if decided and settled:
         return "decided", f"every failure was decided after {n} of at most {whole} prompts"
-    return ("budget", f"the budget of {n} prompts ended with a failure undecided") if n == whole else None
+    still_open = "what else was asked" if decided else "a failure"
+    return ("budget", f"the budget of {n} prompts ended with {still_open} undecided") if n == whole else None
 
 
 def _blamed(judged: Judged) -> str | None:

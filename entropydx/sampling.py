@@ -19,6 +19,8 @@ from entropydx.types import (
     Completion,
     DrawCondition,
     Group,
+    ImportSource,
+    LoggedParams,
     Passage,
     Prompt,
     Role,
@@ -60,16 +62,22 @@ class StageProgress:
 
 def grade(group: Group) -> Group:
     """Return the group with every answer extracted and graded, and every computation checked."""
+    checked = check(group)
+    return replace(checked, completions=tuple(_grade(group.prompt, c) for c in checked.completions))
+
+
+def check(group: Group) -> Group:
+    """Return the group with every computation checked; grades and answers stay what they are."""
     prompt = group.prompt
     checker: Checker = plugins.load("checker", prompt.checker)
     return replace(
         group,
-        completions=tuple(_grade(prompt, c, checker) for c in group.completions),
+        completions=tuple(replace(c, steps=checker(prompt, c.text)) for c in group.completions),
         n_reference_steps=None if prompt.reference is None else len(checker(prompt, prompt.reference)),
     )
 
 
-def _grade(prompt: Prompt, completion: Completion, checker: Checker) -> Completion:
+def _grade(prompt: Prompt, completion: Completion) -> Completion:
     # A prefilled completion goes on from the cue of its answer, which the verifier has to see.
     graded = verifiers.grade(prompt, prompt.prefill + completion.text)
     span, skipped = graded.span, len(prompt.prefill)
@@ -78,9 +86,8 @@ def _grade(prompt: Prompt, completion: Completion, checker: Checker) -> Completi
     return replace(
         completion,
         answer=graded.answer,
-        grade=float(graded.grade),
+        grade=graded.grade,
         answer_span=None if span is None or span[0] < skipped else (span[0] - skipped, span[1] - skipped),
-        steps=checker(prompt, completion.text),
     )
 
 
@@ -297,7 +304,7 @@ def _in_order(groups: Iterable[Group], order: Sequence[str]) -> tuple[Group, ...
 
 
 def read_samples(
-    path: Path, role: Role, info: CheckpointInfo, params: SamplingParams, run: Mapping[str, Any]
+    path: Path, role: Role, info: CheckpointInfo, params: SamplingParams | LoggedParams, run: Mapping[str, Any]
 ) -> Samples:
     """Return the samples of one role of a finished run, in the plan's order: the bootstrap is a function of it.
 
@@ -312,6 +319,7 @@ def read_samples(
         Samples that the manifest names are gone.
     """
     laid = run["passes"][role]
+    source = source_of(run["protocol"].get("imported" if role == "checkpoint" else "imported_baseline"))
     order = run["prompts"]
     # The directory may hold more than this look of it: a larger budget was drawn there before, or begun since.
     known = set(order)
@@ -321,12 +329,30 @@ def read_samples(
     }
     return Samples(
         checkpoint=info,
-        params=params,
+        params=params if source is None else logged_params(source, params.n_samples),
         groups=_stored(path, role, order),
         conditions={name: _stored(path, at["part"], at["prompts"]) for name, at in laid["conditions"].items()},
         scores=scores,
         skipped=laid["skipped"],
         lexicon=tuple(run["protocol"]["lexicon"]),
+        imported=source,
+    )
+
+
+def source_of(document: Mapping[str, Any] | None) -> ImportSource | None:
+    """Return where imported samples come from, as a manifest holds it."""
+    if document is None:
+        return None
+    return ImportSource(**{**document, "files": tuple(document["files"]), "notes": tuple(document["notes"])})
+
+
+def logged_params(source: ImportSource, n_samples: int) -> LoggedParams:
+    """Return how another tool sampled, as far as it says."""
+    return LoggedParams(
+        n_samples=n_samples,
+        max_new_tokens=source.max_new_tokens,
+        temperature=source.temperature,
+        top_p=source.top_p,
     )
 
 

@@ -272,6 +272,19 @@ def mixture_statistic(counts: FloatArray, functional: Callable[[FloatArray], Flo
     return statistic
 
 
+def difference_interval(value: float, ci: Interval, other: float, other_ci: Interval) -> Interval:
+    """Return the interval of `value - other` from the intervals of two independent estimates, of the same level.
+
+    The MOVER method (Zou & Donner 2008, Stat. Med. 27:1693; for two proportions Newcombe 1998, Stat. Med. 17:873,
+    method 10): variances are recovered from each interval on the side that matters, so that skewed intervals give a
+    skewed one. Where the two are positively correlated, as over the same prompts, it is wider than it need be.
+    """
+    below, above = max(value - ci[0], 0.0), max(ci[1] - value, 0.0)
+    other_below, other_above = max(other - other_ci[0], 0.0), max(other_ci[1] - other, 0.0)
+    change = value - other
+    return change - float(np.hypot(below, other_above)), change + float(np.hypot(above, other_below))
+
+
 # ── functionals of a distribution (last axis) ─────────────────────────────────────────────────────
 
 

@@ -63,7 +63,7 @@ def encode_group(group: Group) -> str:
             "finish_reason": c.finish_reason,
             "answer": c.answer,
             "grade": c.grade,
-            "token_ids": _pack(c.token_ids, "<i4"),
+            "token_ids": _pack_known(c.token_ids, "<i4"),
             "logprobs": _pack_known(c.logprobs, "<f4"),
             "entropies": _pack_known(c.entropies, "<f4"),
             "entropy_low": _pack_known(c.entropy_low, "<f4"),
@@ -92,7 +92,7 @@ def decode_group(line: str) -> Group:
         prompt["messages"] = tuple(prompt["messages"])
     completions = tuple(
         Completion(
-            token_ids=_unpack(c["token_ids"], "<i4"),
+            token_ids=_unpack_known(c["token_ids"], "<i4"),
             logprobs=_unpack_known(c["logprobs"], "<f4"),
             entropies=_unpack_known(c["entropies"], "<f4"),
             # Runs of before 1.0's servers have no bounds: their entropies are exact.
@@ -273,12 +273,12 @@ class RunStore:
         RunStoreError
             A line other than the last is damaged.
         """
-        _cut_torn_tail(_samples_file(self.path, part))
+        cut_torn_tail(_samples_file(self.path, part))
         return read_groups(self.path, part)
 
     def recover_scores(self, part: str) -> list[Score]:
         """Return the stored scores of a `ROLE-PASS`, as `recover`."""
-        _cut_torn_tail(_scores_file(self.path, part))
+        cut_torn_tail(_scores_file(self.path, part))
         return read_scores(self.path, part)
 
     def adopt_baseline(self, source: Path) -> None:
@@ -315,7 +315,8 @@ class RunStore:
             raise _unwritable(to, error) from error
 
 
-def _cut_torn_tail(file: Path) -> None:
+def cut_torn_tail(file: Path) -> None:
+    """Cut off the last line of a file when it does not end in a newline: its writer was killed."""
     if not file.is_file():
         return
     # Line by line: a run of long completions is larger than what should be held in memory at once.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -12,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from entropydx.errors import SuiteError, VerifierError
+from entropydx.errors import SuiteError, VerifierError, nearest
 from entropydx.suites._presets import apply_preset
 from entropydx.suites._sources import read_records
 from entropydx.types import Difficulty, Domain, Prompt, VerifierSpec
@@ -81,9 +80,9 @@ def _mapped(source: str, rows: list[dict[str, Any]], mapping: Mapping[str, str])
     columns = list(dict.fromkeys(column for row in rows for column in row))
     for field, column in mapping.items():
         if field not in FIELDS:
-            raise SuiteError(f"--map {field}={column}: no field '{field}'", _nearest(field, FIELDS))
+            raise SuiteError(f"--map {field}={column}: no field '{field}'", nearest(field, FIELDS))
         if column not in columns:
-            raise SuiteError(f"--map {field}={column}: {source} has no column '{column}'", _nearest(column, columns))
+            raise SuiteError(f"--map {field}={column}: {source} has no column '{column}'", nearest(column, columns))
     taken = set(mapping.values())
     return [
         {
@@ -93,11 +92,6 @@ def _mapped(source: str, rows: list[dict[str, Any]], mapping: Mapping[str, str])
         }
         for i, row in enumerate(rows, start=1)
     ]
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
 
 
 def _check_unique(places: Sequence[str], prompts: Sequence[Prompt]) -> None:
@@ -225,7 +219,7 @@ def _verifier(given: Mapping[str, Any]) -> VerifierSpec:
         raise _FieldError("verifier", f"{raw!r:.60} is not an object", 'write {"type": "exact", "extract": "A(\\\\d)"}')
     unknown = [name for name in raw if name not in _VERIFIER_FIELDS]
     if unknown:
-        raise _FieldError("verifier", f"unknown part '{unknown[0]}'", _nearest(unknown[0], _VERIFIER_FIELDS))
+        raise _FieldError("verifier", f"unknown part '{unknown[0]}'", nearest(unknown[0], _VERIFIER_FIELDS))
     parts = {name: given[name] for name in ("extract", "tolerance") if name in given}
     parts |= {name: value for name, value in raw.items() if value is not None}
     return VerifierSpec(

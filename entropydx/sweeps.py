@@ -15,7 +15,7 @@ from entropydx import __version__, document, pipeline, store
 from entropydx.config import Settings, resolve
 from entropydx.errors import ConfigError, EntropydxError
 from entropydx.layouts import checkpoints_in
-from entropydx.lineup import Crew, Stop, Titled, check_told_once, digest, short_names, write_document
+from entropydx.lineup import Crew, Stop, Titled, check_told_once, digest, richest, short_names, write_document
 from entropydx.protocols import Progress, Silent
 from entropydx.provenance import RUNS
 from entropydx.types import SWEEP_VERSION, Label, Report, Sweep, SweepEntry, Tool
@@ -94,7 +94,7 @@ def sweep(
             titled = Titled(progress, f"{stop.name}, {number} of {len(stops)}")
             try:
                 here = replace(resolve(stop.ref, flags, project), run_dir=str(root / stop.name))
-                report = pipeline.diagnose(here, titled, _richest(done), crew.fleet())
+                report = pipeline.diagnose(here, titled, richest(done), crew.fleet())
             except EntropydxError as error:
                 reason = " ".join(str(error).split())
                 titled.warn(f"could not run: {reason}")
@@ -105,12 +105,6 @@ def sweep(
     found = assemble(entries, config.baseline)
     write_document(root / DOCUMENT, document.to_json(found))
     return found
-
-
-def _richest(done: Sequence[Path]) -> Path | None:
-    """Return the run that drew most of the baseline: some stop early, or before the baseline's turn."""
-    drawn = {run: sum(file.stat().st_size for file in run.glob("samples-baseline*.jsonl")) for run in done}
-    return max(done, key=lambda run: drawn[run], default=None)
 
 
 def _entry(stop: Stop, report: Report, root: Path) -> SweepEntry:

@@ -33,7 +33,7 @@ from entropydx.standing import (
 )
 from entropydx.types import FAILURES, Confidence, Diagnosis, Evidence, FailureAssessment, Finding, Label
 
-__all__ = ["MEANING", "SUSPECTED", "UNTESTED", "exit_code", "triage"]
+__all__ = ["MEANING", "SUSPECTED", "UNTESTED", "confidence", "exit_code", "prompts_needed", "triage"]
 
 MEANING = {
     Label.TRAINING_COLLAPSE: "the policy stopped exploring: entropy, forks, formats and answer diversity are gone",
@@ -84,7 +84,7 @@ def _runner_up(hearing: Hearing, label: Label, standings: Standings) -> Label | 
     return best if support(best) > WORTH_A_WORD else None
 
 
-def _confidence(hearing: Hearing, label: Label, standings: Standings) -> Confidence:
+def confidence(hearing: Hearing, label: Label, standings: Standings) -> Confidence:
     """Return how far both witnesses carry the label; `inconclusive` claims nothing, and is always low."""
     if label == Label.ABNORMAL:
         return "low" if any(f.failure != Label.ABNORMAL for f in hearing.instrument) else "high"
@@ -158,16 +158,26 @@ def _highest(standings: Standings) -> str:
     return f" The classifier gives none of them more than {known[worst]:.2f} ({worst.words})."
 
 
-def _more_prompts(evidence: Evidence) -> str | None:
-    """Return how many prompts would move the interval off the threshold if the value stayed where it is."""
+def prompts_needed(evidence: Evidence) -> int | None:
+    """Return how many prompts would move the interval off the threshold if the value stayed where it is.
+
+    Intervals shrink as 1/sqrt(n), and a tenth is added. None: there is no interval, or the value sits so near its
+    threshold (a tenth of the interval's reach) that no affordable number of prompts would decide it.
+    """
     if evidence.value is None or evidence.ci is None:
         return None
     reach = max(evidence.value - evidence.ci[0], evidence.ci[1] - evidence.value)
     distance = abs(evidence.value - evidence.threshold)
+    return None if distance * 10 < reach else int(evidence.n * (reach / distance) ** 2 * 1.1) + 1
+
+
+def _more_prompts(evidence: Evidence) -> str | None:
+    if evidence.value is None or evidence.ci is None:
+        return None
     what = f"{evidence.measurement}{' change' if evidence.field == 'delta' else ''}"
-    if distance * 10 < reach:
+    needed = prompts_needed(evidence)
+    if needed is None:
         return f"{what} sits on its threshold {evidence.threshold:g}: no affordable number of prompts would decide it"
-    needed = int(evidence.n * (reach / distance) ** 2 * 1.1) + 1
     return f"about {needed} prompts (now {evidence.n}) would decide {what} against {evidence.threshold:g}"
 
 
@@ -233,7 +243,7 @@ def triage(findings: Sequence[Finding], *, has_baseline: bool, opinion: Opinion 
     label = _primary(hearing, standings)
     return Diagnosis(
         label=label,
-        confidence=_confidence(hearing, label, standings),
+        confidence=confidence(hearing, label, standings),
         runner_up=None if hearing.instrument else _runner_up(hearing, label, standings),
         summary=_summary(hearing, label, standings),
         failures=standings,

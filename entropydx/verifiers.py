@@ -36,7 +36,9 @@ from entropydx.rational import format_rational, parse_rational
 from entropydx.types import Prompt, VerifierSpec
 from entropydx.verifier_pool import MATH_DEADLINE_S, WorkerFailedError, math_pool
 
-Reason = Literal["correct", "wrong", "unreadable", "no_answer", "unclosed_think", "verifier_timeout", "verifier_crash"]
+Reason = Literal[
+    "correct", "wrong", "unreadable", "no_answer", "unclosed_think", "verifier_timeout", "verifier_crash", "no_gold"
+]
 
 MAX_MATH_CHARS = 1000
 """Longest expression that is given to math-verify; a longer one is unreadable."""
@@ -50,10 +52,11 @@ class Graded:
 
     answer: str | None
     """What was found, in canonical form, so that equal answers are equal texts; None when nothing was."""
-    grade: float
-    """1 when right, else 0."""
+    grade: float | None
+    """1 when right, else 0; None where the prompt has no gold answer."""
     reason: Reason
-    """unreadable: an answer that is not of the verifier's kind; unclosed_think: the text ended inside its reasoning."""
+    """unreadable: an answer that is not of the verifier's kind; unclosed_think: the text ended inside its reasoning;
+    no_gold: found, and nothing to compare it with."""
     span: tuple[int, int] | None = None
     """Characters of the text that are the answer as it was written; None when it does not stand there word for word."""
 
@@ -64,7 +67,8 @@ def grade(prompt: Prompt, text: str) -> Graded:
     Parameters
     ----------
     prompt : Prompt
-        Its `verifier` and `answer` must be usable; see `check_prompt`.
+        Its `verifier` and `answer` must be usable; see `check_prompt`. With an empty `answer` the text's answer is
+        found, and not graded.
     text : str
         The completion alone, of any length and content; only its last `MAX_CHARS` characters are read.
 
@@ -73,17 +77,19 @@ def grade(prompt: Prompt, text: str) -> Graded:
     VerifierError
         The verifier or the gold answer cannot be used.
     """
-    compare = _comparison(prompt.verifier.type)
+    compare = _comparison(prompt.verifier.type) if prompt.answer else _not_compared
+    wrong = 0.0 if prompt.answer else None
     try:
         found = _extract(prompt.verifier, strip_reasoning(text)[-MAX_CHARS:])
     except UnclosedThinkError:
-        return Graded(answer=None, grade=0.0, reason="unclosed_think")
+        return Graded(answer=None, grade=wrong, reason="unclosed_think")
     except WorkerFailedError as failed:
-        return Graded(answer=None, grade=0.0, reason=_failure(failed))
+        return Graded(answer=None, grade=wrong, reason=_failure(failed))
     if found is None:
-        return Graded(answer=None, grade=0.0, reason="no_answer")
+        return Graded(answer=None, grade=wrong, reason="no_answer")
     answer, reason = compare(prompt, found)
-    return Graded(answer=answer, grade=float(reason == "correct"), reason=reason, span=_last_span(text, found))
+    grade = None if reason == "no_gold" else float(reason == "correct")
+    return Graded(answer=answer, grade=grade, reason=reason, span=_last_span(text, found))
 
 
 def _last_span(text: str, found: str) -> tuple[int, int] | None:
@@ -181,6 +187,11 @@ def _is_letter(text: str) -> bool:
 
 def _verdict(right: bool) -> Reason:
     return "correct" if right else "wrong"
+
+
+def _not_compared(prompt: Prompt, found: str) -> Compared:
+    value = parse_rational(found, units=False)
+    return _canonical(found) if value is None else format_rational(value), "no_gold"
 
 
 def _exact(prompt: Prompt, found: str) -> Compared:

@@ -14,18 +14,25 @@ import typer
 
 from entropydx import __version__
 from entropydx.cli import (
+    compare,
     diagnose,
     doctor,
     explain,
+    gate,
+    import_,
     listing,
     merge,
     organisms,
+    report,
     schema,
     selftest,
     sweep,
     trajectory,
     triage,
+    trials,
+    watch,
 )
+from entropydx.cli._ci import guard_streams
 
 EXIT_CODES = (
     "Exit codes: 0 healthy, 1 a failure was diagnosed (or abnormal), 2 could not run, 3 inconclusive, "
@@ -44,14 +51,20 @@ app = typer.Typer(
 app.command("diagnose")(diagnose.command)
 app.command("trajectory")(trajectory.command)
 app.command("sweep")(sweep.command)
+app.command("compare")(compare.command)
+app.command("watch")(watch.command)
+app.command("gate")(gate.command)
+app.command("import")(import_.command)
 app.command("merge")(merge.command)
 app.command("triage")(triage.command)
+app.command("report")(report.command)
 app.command("explain")(explain.command)
 app.command("list")(listing.command)
 app.command("schema")(schema.command)
 app.command("doctor")(doctor.command)
 app.command("selftest")(selftest.command)
 app.add_typer(organisms.app, name="organisms")
+app.add_typer(trials.app, name="trials")
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,6 +86,7 @@ def main() -> None:
     """Run the command line; a bug prints its traceback and exits 2, so that 1 only ever means a diagnosed failure."""
     # OpenMP reads it when torch is imported: spinning threads cost a tiny model most of its time on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    guard_streams()
     try:
         app()
     except Exception:  # noqa: BLE001 - the last line of defence: CPython's own exit code for a crash is 1

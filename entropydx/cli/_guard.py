@@ -10,15 +10,20 @@ from typing import NoReturn, ParamSpec
 
 import typer
 
+from entropydx.cli._ci import annotate
 from entropydx.errors import EntropydxError
 
 P = ParamSpec("P")
+COULD_NOT_RUN = 2
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one line to stderr and leave with a code."""
     # An error of another library that is quoted in the message may have lines of its own.
-    typer.echo(f"entropydx: {' '.join(message.split())}", err=True)
+    line = " ".join(message.split())
+    typer.echo(f"entropydx: {line}", err=True)
+    if code == COULD_NOT_RUN:
+        annotate("error", "entropydx could not run", line)
     raise typer.Exit(code)
 
 
@@ -30,7 +35,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
         try:
             code = command(*args, **kwargs)
         except EntropydxError as error:
-            fail(str(error), 2)
+            fail(str(error), COULD_NOT_RUN)
         except KeyboardInterrupt:
             fail("interrupted; the same command resumes where it stopped", 130)
         except BrokenPipeError:

@@ -94,6 +94,17 @@ RunDir = Annotated[
 Config = Annotated[
     Path | None, typer.Option(help="A TOML file with the same keys; default: ./entropydx.toml or pyproject.toml.")
 ]
+TrainConfig = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="The training configuration (YAML or JSON of TRL, verl or OpenRLHF): the report then says which "
+        "recommended setting is there already, inert or conflicting.",
+    ),
+]
+Stage = Annotated[
+    str | None, typer.Option(metavar="sft|rl|distillation", help="Of the training, where no configuration tells it.")
+]
 AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Load .bin weights (tensors only).")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the Python code that a checkpoint brings.")
@@ -103,6 +114,20 @@ TrustRemoteCode = Annotated[
 
 Json = Annotated[
     str | None, typer.Option("--json", metavar="PATH|-", help="Write the JSON report to a file, or to stdout with '-'.")
+]
+Html = Annotated[
+    str | None,
+    typer.Option(
+        "--html", metavar="PATH", help="Write the page to look at: one file, with the samples token by token."
+    ),
+]
+Junit = Annotated[
+    str | None,
+    typer.Option("--junit", metavar="PATH", help="Write JUnit XML: a test case for each check of the gate's policy."),
+]
+Gitlab = Annotated[
+    str | None,
+    typer.Option("--gitlab", metavar="PATH", help="Write GitLab's code quality report: an entry for each open check."),
 ]
 Format = Annotated[
     str, typer.Option("--format", help="What stdout gets: a reporter's name, see `entropydx list reporter`.")
@@ -120,10 +145,11 @@ def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     names = {f.name for f in fields(Settings)} & arguments.keys()
     chosen = {name: None if arguments[name] is False else arguments[name] for name in names}
     adaptive = False if arguments.get("no_adaptive") else None
-    return {**chosen, "map": _mapping(arguments.get("map_")), "adaptive": adaptive}
+    return {**chosen, "map": mapping(arguments.get("map_")), "adaptive": adaptive}
 
 
-def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
+def mapping(pairs: list[str] | None) -> dict[str, str] | None:
+    """Return `--map` as a mapping of fields to columns; None where it was not given."""
     from entropydx.errors import ConfigError
 
     if not pairs:

@@ -12,12 +12,14 @@ import typer
 
 from entropydx import document, plugins
 from entropydx.errors import ConfigError
-from entropydx.types import Gate, Quality, Report, Sweep, Trajectory
+from entropydx.types import Compared, Gate, Quality, Report, Sweep, Trajectory
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-R = TypeVar("R", Report, Trajectory, Sweep, Gate)
+    from entropydx.runs import Run
+
+R = TypeVar("R", Report, Trajectory, Sweep, Gate, Compared)
 ZEROED = (1, 3)
 """What `--exit-zero` turns into 0; 2 and 130 stay."""
 
@@ -62,6 +64,39 @@ def emit_sweep(found: Sweep, *, json: str | None, csv: str | None, format: str, 
     return _deliver(
         found,
         lambda s: SweepReporter().render_to(_stdout(), s),
+        render,
+        json=json,
+        quiet=quiet,
+        exit_zero=exit_zero,
+    )
+
+
+def emit_gate(gate: Gate, *, json: str | None, format: str, quiet: bool, exit_zero: bool) -> int:
+    """Print and write the document of a gate, and return the exit code; the options are those of `emit`."""
+    from entropydx.reporters._gate import GateReporter
+
+    return _deliver(
+        gate,
+        lambda g: GateReporter().render_to(_stdout(), g),
+        document.to_json if format == "json" else None,
+        json=json,
+        quiet=quiet,
+        exit_zero=exit_zero,
+    )
+
+
+def emit_comparison(
+    found: Compared, *, json: str | None, csv: str | None, format: str, quiet: bool, exit_zero: bool
+) -> int:
+    """Print and write the document of a comparison, and its changes as CSV; the other options are those of `emit`."""
+    from entropydx.reporters._comparison import ComparisonReporter
+
+    if csv is not None:
+        write(Path(csv), found.to_frame().to_csv(index=False), "`--json` gives the same")
+    render = document.to_json if format == "json" else None
+    return _deliver(
+        found,
+        lambda c: ComparisonReporter().render_to(_stdout(), c),
         render,
         json=json,
         quiet=quiet,
@@ -123,6 +158,25 @@ def _stdout() -> Console:
     return Stdout(file=sys.stdout)
 
 
+def write_html(run: Run, path: str, *, exit_code: int | None = None, trajectory: Trajectory | None = None) -> None:
+    """Write the HTML page of a run to a file, or to stdout with `-`.
+
+    Parameters
+    ----------
+    exit_code : int, optional
+        What the page says that the command returned; None: what the report says.
+    """
+    from entropydx.pages import html_page
+
+    if exit_code is not None:
+        run = dataclasses.replace(run, report=dataclasses.replace(run.report, exit_code=exit_code))
+    page = html_page(run, trajectory)
+    if path == "-":
+        typer.echo(page, nl=False)
+    else:
+        write(Path(path), page, "`entropydx report RUN_DIR --html FILE` draws it again")
+
+
 def write(path: Path, text: str, hint: str = "") -> None:
     """Write a document to a file; `hint` says where else it is.
 
@@ -135,6 +189,13 @@ def write(path: Path, text: str, hint: str = "") -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", hint) from error
+
+
+def check_file(flag: str, path: str | None) -> None:
+    """Refuse a path of a document that has to be a file, or that cannot be written."""
+    if path == "-":
+        raise ConfigError(f"{flag} needs a file", "stdout carries the report")
+    check_writable(path)
 
 
 def check_writable(json: str | None) -> None:

@@ -13,7 +13,10 @@ from entropydx.cli._guard import guarded
 if TYPE_CHECKING:
     from entropydx.config import RunConfig
 
-NO_REPORT = {"json": None, "format": "terminal", "verbose": False, "exit_zero": False}
+NO_REPORT = {
+    **dict.fromkeys(("json", "html", "junit", "gitlab")),
+    **{"format": "terminal", "verbose": False, "exit_zero": False},
+}
 """What the flags of a report are when none was given: a shard has no report."""
 
 
@@ -53,9 +56,14 @@ def command(
     shard: _options.Shard = None,
     run_dir: _options.RunDir = None,
     config: _options.Config = None,
+    train_config: _options.TrainConfig = None,
+    stage: _options.Stage = None,
     allow_pickle: _options.AllowPickle = False,
     trust_remote_code: _options.TrustRemoteCode = False,
     json: _options.Json = None,
+    html: _options.Html = None,
+    junit: _options.Junit = None,
+    gitlab: _options.Gitlab = None,
     format: _options.Format = "terminal",
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
@@ -65,18 +73,26 @@ def command(
     arguments = locals()
     flags = _options.given(arguments)
     from entropydx import pipeline, plugins
-    from entropydx.cli._output import check_writable, emit
+    from entropydx.cli import _ci
+    from entropydx.cli._output import check_file, check_writable, emit, write_html
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, resolve, settings
 
     check_writable(json)
+    check_file("--html", html)
     plugins.load("reporter", format)
+    _ci.prepare(junit=junit, gitlab=gitlab)
     resolved = resolve(checkpoint, settings(flags, "the command line"), load_project(config))
     if resolved.shard is not None:
         return _draw_shard(resolved, arguments)
     with ConsoleProgress(quiet=quiet) as progress:
-        report = pipeline.diagnose(resolved, progress)
-    return emit(report, json=json, format=format, quiet=quiet, exit_zero=exit_zero, verbose=verbose)
+        run = pipeline.run(resolved, progress)
+    report = run.report
+    code = emit(report, json=json, format=format, quiet=quiet, exit_zero=exit_zero, verbose=verbose)
+    if html is not None:
+        write_html(run, html, exit_code=code)
+    _ci.publish_report(report, code, json=json, junit=junit, gitlab=gitlab)
+    return code
 
 
 def _draw_shard(config: RunConfig, arguments: Mapping[str, Any]) -> int:

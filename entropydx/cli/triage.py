@@ -15,6 +15,9 @@ from entropydx.cli._guard import guarded
 def command(
     run: Annotated[Path, typer.Argument(help="A run directory (measured again) or a report.json (judged again).")],
     json: _options.Json = None,
+    html: _options.Html = None,
+    junit: _options.Junit = None,
+    gitlab: _options.Gitlab = None,
     format: _options.Format = "terminal",
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
@@ -22,9 +25,17 @@ def command(
 ) -> int:
     """Measure and judge a stored run again, in seconds and without torch: after an upgrade, or on another machine."""
     from entropydx import pipeline, plugins
-    from entropydx.cli._output import check_writable, emit
+    from entropydx.cli import _ci
+    from entropydx.cli._output import check_file, check_writable, emit, write_html
+    from entropydx.runs import Run, stored_samples
 
     check_writable(json)
+    check_file("--html", html)
     plugins.load("reporter", format)
+    _ci.prepare(junit=junit, gitlab=gitlab)
     report = pipeline.retriage(run)
-    return emit(report, json=json, format=format, quiet=quiet, exit_zero=exit_zero, verbose=verbose)
+    code = emit(report, json=json, format=format, quiet=quiet, exit_zero=exit_zero, verbose=verbose)
+    if html is not None:
+        write_html(Run(path=run, report=report, samples=stored_samples(run)), html, exit_code=code)
+    _ci.publish_report(report, code, json=json, junit=junit, gitlab=gitlab)
+    return code

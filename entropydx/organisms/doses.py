@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from entropydx.organisms.corpus import Style
 from entropydx.organisms.thinking import ThoughtStyle
@@ -70,6 +70,8 @@ class GRPODose:
     scale_rewards: bool = True
     """Divide advantages by the standard deviation of their group; without it, and with one update, this is REINFORCE
     with the mean of the group as its baseline."""
+    extra: tuple[tuple[str, Any], ...] = ()
+    """Further keys of `trl.GRPOConfig` with their values; they win over the fields above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

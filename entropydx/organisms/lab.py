@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from entropydx import pipeline, store
+from entropydx import pipeline, runs, store
 from entropydx.cases import Case, Draw, from_json, write_case
 from entropydx.config import RunConfig, resolve, settings
 from entropydx.errors import ConfigError
@@ -187,7 +187,7 @@ def draw(config: RunConfig, base_run: Path | None, progress: Progress) -> Draw:
     alone = measure_alone(run)
     if base_run is not None:
         shutil.rmtree(run)  # some 10 MB, and the case has all that is judged
-    return Draw(seed=config.seed, measurements=tuple(map(pipeline.to_measurement, report.measurements)), alone=alone)
+    return Draw(seed=config.seed, measurements=tuple(map(runs.to_measurement, report.measurements)), alone=alone)
 
 
 def with_base(numbers: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:

@@ -67,22 +67,45 @@ class _Keep(TrainerCallback):  # type: ignore[misc]
             state.save_to_json(str(folder / "trainer_state.json"))
 
 
+def series_trainer(
+    learner: Learner,
+    items: list[Prompt],
+    recipe: SeriesRecipe,
+    common: dict[str, Any],
+    callbacks: list[TrainerCallback],
+) -> Any:
+    """Return `trl.GRPOTrainer`, ready to train the run of a series, whose settings change at the recipe's step.
+
+    Parameters
+    ----------
+    common : dict
+        What `training.common_settings` returns.
+    """
+    # The trainer takes an entropy bonus only when it is built with one, so it is built with that of the change.
+    dose = replace(recipe.dose, entropy_coef=recipe.change.entropy_coef)
+    trainer = trainers().grpo_trainer(learner, items, dose, common, callbacks)
+    trainer.add_callback(_Edit(trainer, recipe))
+    return trainer
+
+
+def load_learner(recipe: SeriesRecipe, parent: Path) -> Learner:
+    """Return the parent of a series, ready to be trained."""
+    tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
+    model = cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
+    return Learner(model=model, tokenizer=tokenizer, notation=NOTATIONS[find_recipe(recipe.parent).suite])
+
+
 def run_series(
     parent: Path, items: list[Prompt], recipe: SeriesRecipe, out: Path, seed: int, progress: Progress
 ) -> None:
     """Train the parent with one trainer, whose optimizer goes through the change; write what is kept below `out`."""
     training = trainers()
-    tokenizer = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(parent))
-    model = cast("PreTrainedModel", AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32))
-    # The trainer takes an entropy bonus only when it is built with one, so it is built with that of the change.
-    dose = replace(recipe.dose, entropy_coef=recipe.change.entropy_coef)
+    learner = load_learner(recipe, parent)
     with tempfile.TemporaryDirectory() as folder:
-        common = training.common_settings(folder, dose.steps, dose.learning_rate, seed, LOGGING_STEPS)
+        common = training.common_settings(folder, recipe.dose.steps, recipe.dose.learning_rate, seed, LOGGING_STEPS)
         report = training.Report(progress, "grpo", training.GRPO_NOTE)
-        learner = Learner(model=model, tokenizer=tokenizer, notation=NOTATIONS[find_recipe(recipe.parent).suite])
-        trainer = training.grpo_trainer(learner, items, dose, common, [report, _Keep(recipe, tokenizer, out)])
-        trainer.add_callback(_Edit(trainer, recipe))
-        training.train(trainer)
+        callbacks = [report, _Keep(recipe, learner.tokenizer, out)]
+        training.train(series_trainer(learner, items, recipe, common, callbacks))
 
 
 def grow_series(

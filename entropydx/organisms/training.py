@@ -86,26 +86,27 @@ def grpo_trainer(
     """
     set_seed(common["seed"])
     rows = Dataset.from_list([{"prompt": i.prompt, "answer": i.answer, "reference": i.reference} for i in items])
-    config = GRPOConfig(
+    settings = {
         **common,
-        lr_scheduler_type=dose.schedule,
-        per_device_train_batch_size=dose.prompts_per_step * dose.group_size,
-        num_generations=dose.group_size,
-        num_iterations=dose.iterations,
-        max_completion_length=dose.max_completion,
-        loss_type=dose.loss_type,
-        scale_rewards="group" if dose.scale_rewards else "none",
-        beta=dose.beta,
-        entropy_coef=dose.entropy_coef,
-        epsilon=dose.epsilon,
-        temperature=1.0,
-    )
+        "lr_scheduler_type": dose.schedule,
+        "per_device_train_batch_size": dose.prompts_per_step * dose.group_size,
+        "num_generations": dose.group_size,
+        "num_iterations": dose.iterations,
+        "max_completion_length": dose.max_completion,
+        "loss_type": dose.loss_type,
+        "scale_rewards": "group" if dose.scale_rewards else "none",
+        "beta": dose.beta,
+        "entropy_coef": dose.entropy_coef,
+        "epsilon": dose.epsilon,
+        "temperature": 1.0,
+        **dict(dose.extra),
+    }
     return GRPOTrainer(
         model=learner.model,
         processing_class=learner.tokenizer,
         reward_funcs=reward(dose.verifier, learner.notation, dose.max_completion),
         train_dataset=rows,
-        args=config,
+        args=GRPOConfig(**settings),
         callbacks=callbacks,
     )
 

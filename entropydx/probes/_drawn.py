@@ -18,6 +18,9 @@ def off_policy(samples: Samples) -> str | None:
     params = samples.params
     if params.temperature == 1 and params.top_p == 1:
         return None
+    if params.temperature is None or params.top_p is None:
+        unknown = "temperature" if params.temperature is None else "top_p"
+        return f"the {unknown} that the samples were drawn at is unknown, and this needs temperature 1 and top_p 1"
     return f"the main draw has temperature {params.temperature:g} and top_p {params.top_p:g}, and this needs 1 and 1"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from entropydx.stats import Population, Statistic
 from entropydx.types import FloatArray, Group, Interval, Measurement, Missing, Samples
@@ -24,8 +25,15 @@ class Paired:
     groups: tuple[Group, ...]
     baseline: tuple[Group, ...] | None
     population: Population
-    tokens_compare: bool = True
-    """Whether a token of one is a token of the other."""
+    apart: str | None = None
+    """Why what is counted per token does not compare; None when a token of one is a token of the other."""
+    length_unit: Literal["tokens", "words"] = "tokens"
+    """What the lengths of the checkpoint's completions are counted in."""
+
+    @property
+    def tokens_compare(self) -> bool:
+        """Whether what is counted per token compares."""
+        return self.apart is None
 
     def estimate(  # noqa: PLR0913 - the fields of one measurement
         self,
@@ -40,7 +48,7 @@ class Paired:
     ) -> Measurement:
         """Estimate `build(groups)`, and its paired change when there is a baseline.
 
-        What is counted `per_token` has no change against a baseline with another tokenizer.
+        What is counted `per_token` has no change against a baseline with another tokenizer, or another unit of length.
         """
         comparable = self.tokens_compare or not per_token
         base = build(self.baseline) if self.baseline is not None and comparable else None
@@ -58,10 +66,12 @@ class Paired:
     def ratio(self, name: str, build: Build, note: str | None = None, *, per_token: bool = True) -> Measurement:
         """Estimate `build(groups) / build(baseline)`.
 
-        Missing when there is no baseline, or when tokens are counted and it has another tokenizer.
+        Missing when there is no baseline, or when tokens are counted and its tokens are not those of the checkpoint.
         """
-        if self.baseline is None or (per_token and not self.tokens_compare):
-            return Missing(name=name + self.suffix, reason=NO_BASELINE if self.baseline is None else OTHER_TOKENIZER)
+        if self.baseline is None:
+            return Missing(name=name + self.suffix, reason=NO_BASELINE)
+        if per_token and self.apart is not None:
+            return Missing(name=name + self.suffix, reason=self.apart)
         return self.population.ratio(name + self.suffix, build(self.groups), build(self.baseline), note)
 
 
@@ -73,12 +83,16 @@ def strata(samples: Samples, baseline: Samples | None, seed: int = 0) -> Iterato
     if baseline is None:
         for suffix, groups in samples.strata():
             yield Paired(
-                suffix=suffix, groups=groups, baseline=None, population=Population(n_prompts=len(groups), seed=seed)
+                suffix=suffix,
+                groups=groups,
+                baseline=None,
+                population=Population(n_prompts=len(groups), seed=seed),
+                length_unit=samples.length_unit,
             )
         return
     theirs = {g.prompt.id: g for g in baseline.groups}
-    tokenizers = {samples.checkpoint.tokenizer_sha, baseline.checkpoint.tokenizer_sha} - {None}
-    same = samples.checkpoint.fingerprint == baseline.checkpoint.fingerprint and samples.params == baseline.params
+    apart = _apart(samples, baseline)
+    same = _drawer(samples) == _drawer(baseline)
     for suffix, groups in samples.strata():
         common = tuple(g for g in groups if g.prompt.id in theirs)
         yield Paired(
@@ -86,5 +100,20 @@ def strata(samples: Samples, baseline: Samples | None, seed: int = 0) -> Iterato
             groups=common,
             baseline=tuple(theirs[g.prompt.id] for g in common),
             population=Population(n_prompts=len(common), seed=seed, same=same),
-            tokens_compare=len(tokenizers) < 2,
+            apart=apart,
+            length_unit=samples.length_unit,
         )
+
+
+def _drawer(samples: Samples) -> tuple[object, ...]:
+    """Return what decides the completions of a prompt."""
+    return samples.checkpoint.fingerprint, samples.checkpoint.dtype, samples.params
+
+
+def _apart(samples: Samples, baseline: Samples) -> str | None:
+    """Return why what is counted per token of one does not compare with the other."""
+    ours, theirs = samples.length_unit, baseline.length_unit
+    if ours != theirs:
+        return f"lengths are counted in {ours} here and in {theirs} in the baseline, which do not compare"
+    tokenizers = {samples.checkpoint.tokenizer_sha, baseline.checkpoint.tokenizer_sha} - {None}
+    return OTHER_TOKENIZER if len(tokenizers) > 1 else None

@@ -44,7 +44,8 @@ def same_tokens(groups: Sequence[Group], scores: Sequence[Score]) -> list[list[t
             (g.completions[s.sample_index], s)
             for s in scored
             if s.sample_index < len(g.completions)
-            and np.array_equal(s.token_ids, g.completions[s.sample_index].token_ids[: len(s.token_ids)])
+            and (ids := g.completions[s.sample_index].token_ids) is not None
+            and np.array_equal(s.token_ids, ids[: len(s.token_ids)])
         ]
         for g, scored in zip(groups, own_prompt(groups, scores), strict=True)
     ]

@@ -94,5 +94,5 @@ def _said(text: str) -> str:
 def _differs(prompt: Prompt, completion: Completion, before: str) -> bool:
     """Return whether a text states an answer other than the completion's; two answers that are right are one."""
     graded = verifiers.grade(prompt, before + _GOES_ON)
-    both_right = graded.grade >= 1 and completion.grade is not None and completion.grade >= 1
+    both_right = all(grade is not None and grade >= 1 for grade in (graded.grade, completion.grade))
     return graded.answer is not None and graded.answer != completion.answer and not both_right

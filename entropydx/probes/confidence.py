@@ -277,7 +277,12 @@ def _absence(samples: Samples, suffix: str, part: Paired | None) -> str | None:
 class Confidence:
     """Confidence against correctness, of votes and of answer spans."""
 
-    requires = Requires(n_samples=2, grades=True)
+    requires = Requires(
+        n_samples=2,
+        grades=True,
+        single=("domain_gap",),
+        parts={"answers": (*_VOTE_ROWS, *_SPAN_ROWS, "overconfidence_out_minus_in")},
+    )
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return the rows over all prompts and in each domain, and the contrasts between the domains."""

@@ -29,6 +29,7 @@ of every prompt; and 8 prompts greedily, up to 128 tokens, one row at a time. Fo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -40,7 +41,7 @@ from entropydx.probes._drawn import absence, common, first, n_samples, off_polic
 from entropydx.probes._paired import Build, Paired
 from entropydx.probes._votes import n_right, per_prompt
 from entropydx.protocols import Probe
-from entropydx.types import FloatArray, Group, Interval, Measured, Measurement, Missing, Requires, Samples
+from entropydx.types import FloatArray, Group, Interval, Measured, Measurement, Missing, Requires, Samples, known
 
 NOTHING = "no prompt was sampled"
 CONDITIONS = {0: GREEDY.name, **{round(100 * t): c.name for t, c in COOLER.items()}}
@@ -166,7 +167,7 @@ def _trends(samples: Samples, drawn: Series, reasons: Mapping[int, str]) -> list
 
 def agreement(batched: Group, alone: Group, limit: int) -> tuple[float, float]:
     """Return whether two greedy texts are the same up to `limit` tokens, and the part of them that is."""
-    a, b = (g.completions[0].token_ids[:limit] for g in (batched, alone))
+    a, b = (known(g.completions[0].token_ids)[:limit] for g in (batched, alone))
     shorter, longer = sorted((len(a), len(b)))
     differs = np.flatnonzero(a[:shorter] != b[:shorter])
     prefix = int(differs[0]) if len(differs) else shorter
@@ -181,7 +182,8 @@ def _repeatability(samples: Samples) -> list[Measurement]:
     if lacking:
         return [Missing(name=f"decoding.{n}", reason=absence(samples, lacking[0])) for n in names]
     batched, alone = common(*draws)
-    limit = min(samples.params.max_new_tokens, GREEDY_ALONE.max_new_tokens or samples.params.max_new_tokens)
+    limits = (samples.params.max_new_tokens, GREEDY_ALONE.max_new_tokens)
+    limit = min((n for n in limits if n is not None), default=sys.maxsize)
     pairs = np.array([agreement(a, b, limit) for a, b in zip(batched, alone, strict=True)]).reshape(-1, 2)
     population = _part(samples, batched).population
     return [

@@ -50,7 +50,7 @@ from entropydx.protocols import Probe
 from entropydx.types import Completion, FloatArray, Group, Measurement, Missing, Prompt, Requires, Samples
 
 STRATA = ("", "@in", "@out")
-COUNT, DENSITY, SHARE = "markers/completion", "markers/1,000 tokens", "share of completions"
+COUNT, SHARE = "markers/completion", "share of completions"
 TOP = 5
 """Markers that the note of the count names."""
 NOTHING_DRAWN = "nothing was drawn"
@@ -153,7 +153,12 @@ class _Rows:
     def overall(self, part: Paired) -> list[Measurement]:
         """Return the rows over all prompts."""
         found = [
-            part.estimate(f"epistemic_markers.density_{kind}", DENSITY, self.per(f"{kind}s", "tokens", 1000.0))
+            part.estimate(
+                f"epistemic_markers.density_{kind}",
+                f"markers/1,000 {part.length_unit}",
+                self.per(f"{kind}s", "tokens", 1000.0),
+                per_token=True,
+            )
             for kind in ("substring", "word")
         ]
         return [*found, *self._ratios(part), *self._changes(part)]
@@ -249,7 +254,15 @@ def _missing(names: Iterable[str], reason: str, suffix: str = "") -> list[Measur
 class EpistemicMarkers:
     """How much doubt a model voices, and what it does with it."""
 
-    requires = Requires(grades=True, conditions=(GUIDED,))
+    requires = Requires(
+        grades=True,
+        conditions=(GUIDED,),
+        parts={
+            "grades": ("recovered_rate", "guided_accuracy"),
+            "answers": ("self_correction_rate", "recovered_rate"),
+            "gold": ("self_correction_rate", "recovered_rate"),
+        },
+    )
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return counts and shares of every domain, densities, changes of mind, and the comparison with guidance."""

@@ -5,7 +5,8 @@ themselves, so that a truncated one is not counted twice. `template_leak_rate` c
 *next* turn's role marker as text (`user:`, `<|im_start|>`, `[INST]`...), the usual sign of a wrong or missing chat
 template. With a baseline the four rates and the broken completions are also taken over the baseline's samples
 (`@baseline`): a change against samples that cannot be trusted cannot be trusted. `temperature` is the setting that the
-samples were drawn at.
+samples were drawn at. Of samples that another tool wrote down, what it did not say is missing: how completions ended,
+the stated answers, the temperature; lengths may be in words.
 
 ## What it costs
 Beyond the main draw: nothing.
@@ -52,7 +53,14 @@ RATES: dict[str, Build] = {
 class Instrument:
     """The state of the measurement, before anything is said of the model."""
 
-    requires = Requires(grades=True)
+    requires = Requires(
+        grades=True,
+        parts={
+            "grades": (),
+            "answers": ("extraction_failure_rate",),
+            "endings": ("truncation_rate", "extraction_failure_rate", "n_non_finite"),
+        },
+    )
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return the four rates, the completion length, the counts of prompts and broken completions, the setting."""
@@ -64,14 +72,20 @@ class Instrument:
         lengths: Build = lambda groups: stats.mean_statistic(  # noqa: E731 - one use, beside its siblings
             np.array([np.mean([c.n_tokens for c in g.completions]) for g in groups])
         )
-        found.append(whole.estimate("instrument.completion_length", "tokens", lengths))
+        found.append(whole.estimate("instrument.completion_length", whole.length_unit, lengths, per_token=True))
         n = len(whole.groups)
         found += [
             _exact("n_prompts", n, "prompts", n),
             _exact("n_non_finite", _n_broken(whole.groups), "completions", n),
-            _exact("temperature", samples.params.temperature, "", n),
+            _temperature(samples.params.temperature, n),
         ]
         return found if whole.baseline is None else [*found, *_of_baseline(whole.baseline, whole.population)]
+
+
+def _temperature(value: float | None, n: int) -> Measurement:
+    if value is None:
+        return Missing(name="instrument.temperature", reason="unknown: the tool does not say it (--logged-temperature)")
+    return _exact("temperature", value, "", n)
 
 
 def _n_broken(groups: tuple[Group, ...]) -> int:

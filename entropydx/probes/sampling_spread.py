@@ -113,7 +113,21 @@ def _ratio(numerator: Build, denominator: Build) -> Build:
 class SamplingSpread:
     """Repeated-sampling quality: level, spread, agreement."""
 
-    requires = Requires(n_samples=2, grades=True)
+    requires = Requires(
+        n_samples=2,
+        grades=True,
+        single=("pass_at_1",),
+        parts={
+            "answers": (
+                "maj_at_n",
+                "majority_gain",
+                "wrong_agreement",
+                "answer_entropy",
+                "pass_at_1@majority_right",
+                "within_variance@majority_right",
+            )
+        },
+    )
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return curves and spread over all prompts, and the main rows of every stratum."""

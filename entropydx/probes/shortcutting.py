@@ -357,7 +357,16 @@ def _log_ratios(groups: tuple[Group, ...], scores: tuple[Score, ...]) -> FloatAr
 class Shortcutting:
     """Guesses in place of work, and the harm that they do."""
 
-    requires = Requires(grades=True, conditions=tuple(FORCED.values()), scores=("other",))
+    requires = Requires(
+        grades=True,
+        conditions=tuple(FORCED.values()),
+        scores=("other",),
+        parts={
+            "grades": ("answer_reuse", "top_answer_share", "cot_gain", "cot_gain_ratio", "easy_regression"),
+            "answers": ("answer_reuse", "top_answer_share", "repetition", "commit_position", "span_entropy_contrast"),
+            "gold": ("answer_reuse", "top_answer_share"),
+        },
+    )
 
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return answers, work, length and damage over all prompts, and the decisive ones of some strata."""

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entropydx import stats
-from entropydx.probes._paired import NO_BASELINE, OTHER_TOKENIZER, Paired, strata
+from entropydx.probes._paired import NO_BASELINE, Paired, strata
 from entropydx.protocols import Probe
 from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, Samples, known
 
@@ -128,8 +128,8 @@ class TokenEntropy:
         """Return the share of fork tokens, and the entropy on them as a ratio to the baseline's."""
         share, mass = "token_entropy.fork_share", "token_entropy.fork_mass_ratio"
         pooled = None if part.baseline is None else np.concatenate([np.array([]), *map(entropies, part.baseline)])
-        if pooled is None or len(pooled) == 0 or not part.tokens_compare:
-            why = OTHER_TOKENIZER if not part.tokens_compare else "the baseline produced no tokens"
+        if pooled is None or len(pooled) == 0 or part.apart is not None:
+            why = part.apart or "the baseline produced no tokens"
             reason = NO_BASELINE if pooled is None else why
             return [Missing(name=name + part.suffix, reason=reason) for name in (share, mass)]
         fork = float(np.quantile(pooled, FORK_QUANTILE))

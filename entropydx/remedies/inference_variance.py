@@ -1,6 +1,13 @@
-"""Remedies for inference variance: change how answers are drawn and chosen, not how much the policy explores."""
+"""Remedies for inference variance: change how answers are drawn and chosen, not how much the policy explores.
 
-from entropydx.types import Label, Remedy
+Decoding keys are those of OpenAI-compatible requests (`n`, `temperature`, `top_p`, `max_tokens`).
+"""
+
+from entropydx.types import Label, Remedy, Threshold
+
+NO_VOTE = (Label.TRAINING_COLLAPSE,)
+"""A collapsed policy agrees with itself: voting and cooling have nothing left to choose from."""
+REQUESTS = {"decoding": "OpenAI-compatible requests"}
 
 remedy = (
     Remedy(
@@ -8,14 +15,27 @@ remedy = (
         title="Draw several answers and take the majority",
         why="The majority is right where single samples are not: voting turns the spread into accuracy at once.",
         for_=(Label.INFERENCE_VARIANCE,),
-        contraindicated_for=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=NO_VOTE,
         config={"decoding": {"n": 16}},
-        versions={},
+        versions=REQUESTS,
+        inert_when="the samples agree already, or the majority is as often wrong as a single sample",
+        expected="sampling_spread.majority_gain of this report, on this suite, at this K.",
+        watch=("sampling_spread.majority_gain", "sampling_spread.maj_at_n"),
+        stop_when="the gain of doubling n is within its interval of 0",
         evidence=(
             "The measurement sampling_spread.majority_gain of this report is what it would win on this suite.",
             "Parallel thinking with a majority vote: up to +20 to +22 % at equal budget (arXiv:2506.04210, abstract).",
         ),
         references=("arXiv:2203.11171", "arXiv:2506.04210"),
+        order=10,
+        when=(
+            Threshold(
+                measurement="sampling_spread.majority_gain",
+                op=">",
+                value=0.0,
+                source="below 0 the vote loses; the interval says how surely it wins",
+            ),
+        ),
     ),
     Remedy(
         id="lower_temperature",
@@ -23,22 +43,98 @@ remedy = (
         why="Spread that comes from sampling shrinks with temperature; measure again at the new setting before "
         "trusting it.",
         for_=(Label.INFERENCE_VARIANCE,),
-        contraindicated_for=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=NO_VOTE,
         config={"decoding": {"temperature": 0.6, "top_p": 0.95}},
-        versions={},
+        versions=REQUESTS,
+        inert_when="the spread does not fall with the temperature: decoding.temperature_slope near 0",
+        expected="decoding.cooling_gain of this report: pass@1 at temperature 0.6 less that at 1.",
+        watch=("decoding.spread_at_60", "decoding.cooling_gain", "sampling_spread.g_pass_ratio"),
+        stop_when="coverage falls: cooling also takes away the right answers that are rare",
         evidence=("The DeepSeek-R1 evaluation settings (read in the README of KlearReasoner, not in a paper).",),
         references=("https://github.com/suu990901/KlearReasoner",),
+        order=20,
+        when=(
+            Threshold(
+                measurement="decoding.temperature_slope",
+                op=">",
+                value=0.0,
+                source="without a slope the spread is not made by decoding [D]",
+            ),
+        ),
     ),
     Remedy(
-        id="calibration_reward",
-        title="If it must be mended in training: reward calibrated confidence, and clean contradictory labels",
-        why="Noisy or contradictory demonstrations teach a lottery. A proper scoring rule couples correctness and"
-        " confidence.",
+        id="thinking_budget",
+        title="Cap the thinking at the length where it stops helping",
+        why="Past its optimum more thinking makes a model waver between candidates: the variance grows and accuracy "
+        "falls. Several short chains and a vote cost as much as one long chain.",
+        for_=(Label.INFERENCE_VARIANCE,),
+        contraindicated_for=(Label.HARD_SAMPLE_SHORTCUTTING,),
+        config={"decoding": {"max_tokens": 4096}},
+        versions=REQUESTS,
+        inert_when="completions end well below the cap; and a cap that cuts answers off makes truncation, which is "
+        "worse. vLLM has `thinking_token_budget`, which ends the thinking and leaves room for the answer",
+        expected="GSM8K 87.3 to 70.3 % as thinking went from 1,100 to 15,980 tokens [N]: what a cap would save there.",
+        watch=("instrument.truncation_rate", "instrument.completion_length", "pass@1"),
+        stop_when="instrument.truncation_rate rises above a few percent",
+        evidence=(
+            "More thinking first helps, then hurts, while variance grows (arXiv:2506.04210, abstract); GSM8K 87.3 to "
+            "70.3 % (third-party note).",
+        ),
+        references=("arXiv:2506.04210",),
+        order=40,
+        when=(
+            Threshold(
+                measurement="instrument.completion_length",
+                op=">",
+                value=1100.0,
+                source="the shortest thinking of the study, tokens (arXiv:2506.04210) [N]",
+            ),
+        ),
+    ),
+    Remedy(
+        id="batch_invariant_inference",
+        title="Make the numerics independent of the batch",
+        why="At temperature 0 the same request gives other tokens beside other requests, since sums are taken in "
+        "another order: a spread that no sampling setting takes away.",
         for_=(Label.INFERENCE_VARIANCE,),
         contraindicated_for=(),
         config={},
         versions={},
+        inert_when="greedy answers repeat already: decoding.greedy_repeatability of 1",
+        expected="The same tokens for the same greedy request, at some speed; accuracy does not change by it.",
+        watch=("decoding.greedy_repeatability", "decoding.greedy_agreement_prefix"),
+        stop_when="throughput matters more than repeatability",
+        evidence=(
+            "1,000 identical greedy requests gave 80 texts (three third-party notes). vLLM: the environment variable "
+            "VLLM_BATCH_INVARIANT=1, beta, on GPUs of compute capability 8.0 or 9.0 and later (its documentation).",
+        ),
+        references=("https://docs.vllm.ai/en/latest/features/batch_invariance.html",),
+        order=15,
+        when=(
+            Threshold(
+                measurement="decoding.greedy_repeatability",
+                op="<",
+                value=1.0,
+                source="exact repetition is what batch invariance gives",
+            ),
+        ),
+    ),
+    Remedy(
+        id="calibration_reward",
+        title="If it must be mended in training: reward calibrated confidence, and clean contradictory labels",
+        why="Noisy or contradictory demonstrations teach a lottery. A proper scoring rule, 1[right] - (q - 1[right])² "
+        "for a stated confidence q, couples correctness and confidence.",
+        for_=(Label.INFERENCE_VARIANCE,),
+        contraindicated_for=(),
+        config={},
+        versions={},
+        inert_when="the model states no confidence that the reward can read",
+        expected="Better calibration: HotpotQA ECE 0.37 to 0.03 (arXiv:2507.16806, abstract and third-party note); "
+        "that the spread falls was not shown.",
+        watch=("confidence.modal_brier", "sampling_spread.g_pass_ratio"),
+        stop_when="stated confidence becomes constant",
         evidence=("RLCR: HotpotQA ECE 0.37 to 0.03 (arXiv:2507.16806, abstract and third-party note).",),
         references=("arXiv:2507.16806",),
+        order=60,
     ),
 )

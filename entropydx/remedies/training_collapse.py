@@ -1,37 +1,70 @@
 """Remedies for training collapse: keep or bring back exploration during training.
 
-Keys were read in the source of the releases named under `versions`; effects carry the provenance of the papers.
+Keys are tested against the last release named under `versions`; effects carry the provenance of the papers. Clip-type
+settings act on the ratio of the new policy to the one that drew the rollout: with one update per rollout it is 1.
 """
 
-from entropydx.types import Label, Remedy
+from entropydx.types import AnyOf, Clash, Label, Remedy, Threshold
 
 POISON = (Label.INFERENCE_VARIANCE, Label.ABNORMAL)
 """More exploration makes spread and entropy explosion worse."""
+VERSIONS = {"trl": "1.10-1.16", "verl": "0.8-0.9.1", "openrlhf": "0.11-0.11.2"}
+ONE_UPDATE = (
+    "with one update per rollout the ratio to the rollout policy is 1 throughout, and nothing is clipped "
+    "(read in the sources of TRL and verl)"
+)
+ON_POLICY = tuple(
+    Clash(framework=name, key="updates_per_rollout", op="<=", value=1, effect="inert", why=ONE_UPDATE)
+    for name in ("trl", "verl", "openrlhf")
+)
+LIGER = Clash(
+    framework="trl", key="use_liger_kernel", op="==", value=True, effect="conflict", why="TRL refuses it with Liger"
+)
+ENTROPY_LOW = AnyOf(
+    options=(
+        Threshold(
+            measurement="token_entropy.mean_ratio",
+            op="<",
+            value=0.7,
+            source="labelled cases, as EDX101",
+        ),
+        Threshold(
+            measurement="token_entropy.mean",
+            op="<",
+            value=0.18,
+            source="arXiv:2606.18487, a soft prior of one model ladder [N]",
+        ),
+    )
+)
+"""The mean entropy itself is spent; a policy that lost its formats alone has nothing to gain from a bonus."""
 
 remedy = (
     Remedy(
         id="earlier_checkpoint",
         title="Go back to the last checkpoint whose entropy was still up, and continue from there",
-        why="Collapse is cheaper to avoid than to undo: most entropy is spent in the first steps, and if it was "
-        "spent in supervised "
-        "tuning, RL-side settings do not bring it back.",
+        why="Collapse is cheaper to avoid than to undo: most entropy is spent in the first steps, and what supervised "
+        "tuning spent, settings of the RL that follows do not bring back.",
         for_=(Label.TRAINING_COLLAPSE,),
         contraindicated_for=(),
         config={},
         versions={},
+        inert_when="no earlier checkpoint was kept, or the first one is collapsed too",
+        expected="Re-picking an earlier SFT checkpoint recovered +0.09 pass@10 in the one study of it [N].",
+        watch=("`entropydx trajectory RUN_DIR` names the checkpoint", "token_entropy.mean_ratio", "coverage"),
+        stop_when="the same settings spend the entropy again: change one of them before the next start",
         evidence=(
-            "Re-picking an earlier SFT checkpoint recovered +0.09 pass@10 (arXiv:2606.18487, read in a third-"
-            "party note).",
+            "Re-picking an earlier SFT checkpoint recovered +0.09 pass@10; KL and label smoothing did not rescue the "
+            "overtrained ones (arXiv:2606.18487, read in a third-party note).",
             "73 % of entropy is gone in the first 200 of 2,400 steps (arXiv:2505.22617, full text).",
         ),
         references=("arXiv:2606.18487", "arXiv:2505.22617"),
+        order=10,
     ),
     Remedy(
-        id="covariance_control",
-        title="Restrain the few tokens that cost the entropy (Clip-Cov or KL-Cov); without verl, clip higher",
+        id="kl_cov",
+        title="KL-Cov: put a KL penalty on the few tokens that cost the entropy",
         why="A small share of tokens with high covariance of log-probability and advantage drives the loss of entropy. "
-        "Clip-higher and (derived) KL-Cov are inert unless a rollout is used for several updates: in TRL hence "
-        "num_iterations, in verl more than one mini-batch per rollout. kl_cov_ratio is 0.002 for 7B, 0.0002 for 32B.",
+        "kl_cov_ratio is 0.002 for 7B and 0.0002 for 32B; verl's default of ppo_kl_coef, 0.1, is not the paper's.",
         for_=(Label.TRAINING_COLLAPSE,),
         contraindicated_for=POISON,
         config={
@@ -39,24 +72,120 @@ remedy = (
                 "actor_rollout_ref.actor.policy_loss.loss_mode": "kl_cov",
                 "actor_rollout_ref.actor.policy_loss.kl_cov_ratio": 0.002,
                 "actor_rollout_ref.actor.policy_loss.ppo_kl_coef": 1.0,
-            },
-            "trl": {"epsilon": 0.2, "epsilon_high": 0.28, "num_iterations": 2},
-            "openrlhf": {"--actor.eps_clip_low_high": "0.2 0.28"},
+            }
         },
-        versions={"verl": "0.8-0.10", "trl": "1.10-1.16", "openrlhf": "0.11"},
+        versions={"verl": VERSIONS["verl"]},
+        inert_when="one update is made per rollout (derived: the penalised difference is then 0, and has no gradient)",
+        expected="Average of seven maths sets 38.6 to 40.6 (7B), 45.8 to 52.2 (32B); entropy plateau over ten times "
+        "the baseline run's (recipe README of arXiv:2505.22617, read).",
+        watch=("token_entropy.mean_ratio", "coverage.delta_at_max", "verl's actor/entropy, against its own start"),
+        stop_when="entropy rises past the base model's, or validation falls two evaluations in a row",
         evidence=(
             "Average of seven maths sets: 7B 38.6 to 40.6, 32B 45.8 to 52.2; entropy plateau over ten times the "
-            "baseline run's "
-            "(recipe README of arXiv:2505.22617).",
-            "Clip-higher alone lowered the 7B model's AIME24 score, 21.2 to 18.1 (same source).",
+            "baseline run's (recipe README of arXiv:2505.22617).",
         ),
-        references=("arXiv:2505.22617", "arXiv:2503.14476"),
+        references=("arXiv:2505.22617",),
+        order=20,
+        stages=("rl",),
+        clashes=ON_POLICY,
+    ),
+    Remedy(
+        id="clip_cov",
+        title="Clip-Cov: leave the few tokens that cost the entropy out of the gradient",
+        why="As KL-Cov, by masking: a random small share of the tokens whose covariance lies within bounds gets no "
+        "gradient. Ordinary clipping is switched off beside it.",
+        for_=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=POISON,
+        config={
+            "verl": {
+                "actor_rollout_ref.actor.policy_loss.loss_mode": "clip_cov",
+                "actor_rollout_ref.actor.policy_loss.clip_cov_ratio": 0.0002,
+                "actor_rollout_ref.actor.policy_loss.clip_cov_lb": 1.0,
+                "actor_rollout_ref.actor.policy_loss.clip_cov_ub": 5.0,
+                "actor_rollout_ref.actor.clip_ratio_low": 1.0,
+                "actor_rollout_ref.actor.clip_ratio_high": 1.0,
+            }
+        },
+        versions={"verl": VERSIONS["verl"]},
+        inert_when="",
+        expected="Average of seven maths sets 38.6 to 40.4 (7B), 45.8 to 50.3 (32B) (recipe README of "
+        "arXiv:2505.22617, read).",
+        watch=("token_entropy.mean_ratio", "coverage.delta_at_max", "verl's actor/entropy, against its own start"),
+        stop_when="entropy rises past the base model's, or validation falls two evaluations in a row",
+        evidence=(
+            "Average of seven maths sets: 7B 38.6 to 40.4, 32B 45.8 to 50.3 (recipe README of arXiv:2505.22617).",
+            "Its masking acts with one update per rollout too, where KL-Cov and clip-higher do not (derived).",
+        ),
+        references=("arXiv:2505.22617",),
+        order=25,
+        stages=("rl",),
+    ),
+    Remedy(
+        id="clip_higher",
+        title="Clip higher: let unlikely tokens grow more than the lower bound lets likely ones shrink",
+        why="The upper clip bound holds unlikely tokens down in absolute terms; clipping alone lowers entropy even "
+        "under random rewards.",
+        for_=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=POISON,
+        config={
+            "trl": {"epsilon": 0.2, "epsilon_high": 0.28, "num_iterations": 2},
+            "verl": {
+                "actor_rollout_ref.actor.clip_ratio_low": 0.2,
+                "actor_rollout_ref.actor.clip_ratio_high": 0.28,
+                "actor_rollout_ref.actor.clip_ratio_c": 10.0,
+            },
+            "openrlhf": {"--actor.eps_clip_low_high": "0.2 0.28"},
+        },
+        versions=VERSIONS,
+        inert_when="one update is made per rollout, as by TRL's defaults (hence num_iterations) and in verl with one "
+        "mini-batch per rollout",
+        expected="Small and not always good: AIME24 36 to 38 in one run [N]; the 7B model of another fell from 21.2 to "
+        "18.1 (recipe README of arXiv:2505.22617, read).",
+        watch=("token_entropy.mean_ratio", "the share of clipped tokens in the trainer's log", "pass@1"),
+        stop_when="no token is clipped, or validation falls",
+        evidence=(
+            "Clip-higher alone: average of seven maths sets 38.6 to 38.8 (7B), 45.8 to 47.2 (32B), and AIME24 of the "
+            "7B model 21.2 to 18.1 (recipe README of arXiv:2505.22617).",
+            "Clip-high is what lowers entropy, a stronger clip-low raises it (arXiv:2509.26114, abstract).",
+        ),
+        references=("arXiv:2503.14476", "arXiv:2509.26114", "arXiv:2505.22617"),
+        order=50,
+        stages=("rl",),
+        clashes=ON_POLICY,
+    ),
+    Remedy(
+        id="soft_clipping",
+        title="Keep the gradient of clipped tokens: CISPO, SAPO, or GPPO's patch",
+        why="Hard clipping throws away the gradient of exactly the unlikely tokens that start a new branch; these "
+        "losses bound their weight instead. GPPO itself is a patch of the authors, in no released trainer.",
+        for_=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=POISON,
+        config={
+            "trl": {"loss_type": "cispo", "epsilon_high": 5.0, "num_iterations": 2},
+            "verl": {
+                "actor_rollout_ref.actor.policy_loss.loss_mode": "sapo",
+                "actor_rollout_ref.actor.tau_pos": 1.0,
+                "actor_rollout_ref.actor.tau_neg": 1.05,
+            },
+        },
+        versions={"trl": VERSIONS["trl"], "verl": VERSIONS["verl"]},
+        inert_when="one update is made per rollout (derived: at a ratio of 1 their weights are those of the plain "
+        "policy gradient)",
+        expected="Not known for entropy: the curves of GPPO were not checked.",
+        watch=("token_entropy.mean_ratio", "cispo_clip_ratio in TRL's log", "pass@1"),
+        stop_when="validation falls, or the gradient norm grows",
+        evidence=("The losses were read in the sources of TRL, verl and KlearReasoner; no effect was checked.",),
+        references=("arXiv:2506.13585", "https://github.com/suu990901/KlearReasoner"),
+        order=55,
+        stages=("rl",),
+        clashes=ON_POLICY,
     ),
     Remedy(
         id="kl_with_reference_reset",
         title="Train with a small KL to the reference, and reset the reference now and then",
-        why="The KL keeps what is left of the distribution; resetting the reference keeps it from stopping progress. "
-        "TRL resets by itself with these keys, the optimizer not; in verl and OpenRLHF restart from a new reference.",
+        why="The KL keeps what is left of the distribution, formats included; resetting the reference keeps it from "
+        "stopping progress. TRL resets by itself with these keys, the optimizer not; in verl and OpenRLHF restart "
+        "from a new reference.",
         for_=(Label.TRAINING_COLLAPSE,),
         contraindicated_for=(),
         config={
@@ -73,12 +202,125 @@ remedy = (
             },
             "openrlhf": {"--algo.kl.use_loss": "", "--algo.kl.estimator": "k3", "--algo.kl.init_coef": 0.001},
         },
-        versions={"trl": "1.10-1.16", "verl": "0.8-0.10", "openrlhf": "0.11"},
+        versions=VERSIONS,
+        inert_when="the reference is the collapsed checkpoint itself: it holds the collapse in place. Start from an "
+        "earlier one",
+        expected="Steadier entropy at some cost of accuracy: a KL of 0.001-0.1 stabilises the one and lowers the "
+        "other [N]; a looser KL goes with a sharper loss of formats [N].",
+        watch=("format_mode.disagreement", "token_entropy.mean_ratio", "kl in the trainer's log", "pass@1"),
+        stop_when="the KL sits at its limit and validation no longer moves: reset the reference",
         evidence=(
             "ProRL combines a KL of 0.001 with hard resets of reference and optimizer on stagnation (arXiv:2505.24864, "
             "coefficient from arXiv:2507.12507; both read in third-party notes).",
             "A KL of 0.001-0.1 stabilises entropy and lowers accuracy (third-party note): watch the validation score.",
         ),
-        references=("arXiv:2505.24864", "arXiv:2507.12507"),
+        references=("arXiv:2505.24864", "arXiv:2507.12507", "arXiv:2504.07912"),
+        order=40,
+        stages=("rl",),
+    ),
+    Remedy(
+        id="fork_only_loss",
+        title="Learn from the forking tokens alone",
+        why="Where the next token is uncertain the path is chosen; updates of the sure tokens in between add little "
+        "and sharpen everything.",
+        for_=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=POISON,
+        config={"trl": {"top_entropy_quantile": 0.2}},
+        versions={"trl": VERSIONS["trl"]},
+        inert_when="the forks are gone: the quantile is over each batch, and picks a fifth of sure tokens then",
+        expected="On base models Qwen3-32B 66.59 to 70.69, 14B 61.40 to 64.39, 8B 53.71 to 54.23 (arXiv:2506.01939, "
+        "full text); of a collapsed policy nothing is known.",
+        watch=("token_entropy.fork_mass_ratio", "forking_tokens.n_fork_types", "pass@1"),
+        stop_when="fork mass falls all the same",
+        evidence=(
+            "Training on the top 20 % of tokens: Qwen3-32B 66.59 to 70.69, 14B 61.40 to 64.39, 8B 53.71 to 54.23 "
+            "(arXiv:2506.01939, full text). TRL's entropy log stays over all tokens (read in its source).",
+        ),
+        references=("arXiv:2506.01939",),
+        order=60,
+        stages=("rl",),
+        clashes=(LIGER,),
+    ),
+    Remedy(
+        id="adaptive_entropy_target",
+        title="Hold the entropy at a target, with a small and bounded coefficient",
+        why="A bonus that acts only below a target does not push past it. TRL's own limits are 50 and 200 times those "
+        "of the authors: with them entropy can explode. Set the target to 0.4 of the entropy that this trainer "
+        "logged at the start.",
+        for_=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=POISON,
+        config={
+            "trl": {
+                "use_adaptive_entropy": True,
+                "entropy_target": 0.2,
+                "entropy_coef_delta": 0.0001,
+                "entropy_coef_max": 0.005,
+            }
+        },
+        versions={"trl": VERSIONS["trl"]},
+        inert_when="the logged entropy is above the target",
+        expected="Entropy at the target; a better score is not known to follow: no relation between controlled "
+        "entropy and the final score was found (arXiv:2505.22617, read in a third-party note).",
+        watch=("entropy and entropy_coef in TRL's log", "sampling_spread.within_variance", "pass@1"),
+        stop_when="the coefficient sits at its maximum, or wrong answers start to disagree more than the base's",
+        evidence=(
+            "Skywork-OR1: target 0.2, steps of 0.0001, at most 0.005, applied below the target alone (read in its "
+            "source). The best target was near 0.4 of the entropy at the start (arXiv:2510.10959, third-party note).",
+        ),
+        references=("https://github.com/SkyworkAI/Skywork-OR1", "arXiv:2510.10959"),
+        order=65,
+        stages=("rl",),
+        when=(ENTROPY_LOW,),
+        clashes=(LIGER,),
+    ),
+    Remedy(
+        id="rollout_temperature",
+        title="Draw the rollouts at temperature 1, without a nucleus",
+        why="A colder rollout shows the learner its favourite answers only, and it learns them better still.",
+        for_=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=(Label.ABNORMAL,),
+        config={
+            "trl": {"temperature": 1.0, "top_p": 1.0},
+            "verl": {
+                "actor_rollout_ref.rollout.temperature": 1.0,
+                "actor_rollout_ref.rollout.top_p": 1.0,
+            },
+            "openrlhf": {"--rollout.temperature": 1.0, "--rollout.top_p": 1.0},
+        },
+        versions=VERSIONS,
+        inert_when="the rollouts are drawn so already: it is the default of all three",
+        expected="Not measured in a paper that was checked; it removes a cause, where it is one.",
+        watch=("the trainer's entropy, which is taken at this temperature: its level jumps without any change",),
+        stop_when="completions turn to gibberish",
+        evidence=("The defaults were read in the sources; ProRL goes to 1.2 (arXiv:2505.24864, third-party note).",),
+        references=("arXiv:2505.24864",),
+        order=70,
+        stages=("rl",),
+    ),
+    Remedy(
+        id="entropy_bonus",
+        title="Last: a constant entropy bonus",
+        why="It raises entropy wherever that is cheapest, which is seldom at the forks; its useful range is narrow.",
+        for_=(Label.TRAINING_COLLAPSE,),
+        contraindicated_for=POISON,
+        config={
+            "trl": {"entropy_coef": 0.005},
+            "verl": {"actor_rollout_ref.actor.entropy_coeff": 0.005},
+            "openrlhf": {"--actor.entropy_coef": 0.005},
+        },
+        versions=VERSIONS,
+        inert_when="the coefficient is 0.001 or less: 0.0001 and 0.001 did next to nothing [N]",
+        expected="0.005 stabilises entropy without a gain, 0.01 explodes [N]: the worst evidence of all that is here.",
+        watch=("token_entropy.mean_ratio", "sampling_spread.within_variance", "pass@1"),
+        stop_when="entropy passes the base model's, or pass@1 falls",
+        evidence=(
+            "0.0001 and 0.001 did next to nothing, 0.005 stabilised without a gain, 0.01 exploded (two third-party "
+            "notes); DeepSWE took it out.",
+        ),
+        references=("arXiv:2505.22617",),
+        order=90,
+        stages=("rl",),
+        when=(ENTROPY_LOW,),
+        clashes=(LIGER,),
     ),
 )

@@ -20,7 +20,7 @@ INDENT = 6
 """Cells in front of a comparison."""
 SHOWN = 5
 """Findings of one heading, unless everything is asked for."""
-_WORD: dict[Status, str] = {"fired": "", "clear": "not so: ", "undecided": "undecided: "}
+WORD: dict[Status, str] = {"fired": "", "clear": "not so: ", "undecided": "undecided: "}
 _STYLE: dict[Status, str] = {"fired": "bold", "clear": "", "undecided": "yellow"}
 
 
@@ -74,9 +74,8 @@ def _ranked(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda f: (not f.decisive, -abs(f.strength - 0.5)))
 
 
-def evidence_sections(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:
-    """Yield the evidence for, against, undecided and about other failures."""
-    found, label, drawer = sides(report), report.diagnosis.label, _Drawer.of(report, width, verbose)
+def headings(label: Label, found: Sides) -> list[tuple[str, str, list[Finding]]]:
+    """Return title, mark and findings of every heading that the page has: for and against stand even when empty."""
     decided = label in (*FAILURES, Label.HEALTHY)
     elsewhere = "Found, but not enough for a verdict" if label is Label.INCONCLUSIVE else "Also found"
     parts = [
@@ -85,11 +84,16 @@ def evidence_sections(report: Report, width: int, verbose: bool) -> Iterator[Ren
         (elsewhere, "!", found.elsewhere, False),
         ("Undecided", "?", found.undecided, False),
     ]
-    for title, mark, findings, always in parts:
-        if findings or always:
-            shown = findings if verbose else findings[:SHOWN]
-            body: list[RenderableType] = [drawer.finding(f, mark) for f in shown]
-            yield section(title, *body, *_tail(findings, shown))
+    return [(title, mark, findings) for title, mark, findings, always in parts if findings or always]
+
+
+def evidence_sections(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:
+    """Yield the evidence for, against, undecided and about other failures."""
+    found, drawer = sides(report), _Drawer.of(report, width, verbose)
+    for title, mark, findings in headings(report.diagnosis.label, found):
+        shown = findings if verbose else findings[:SHOWN]
+        body: list[RenderableType] = [drawer.finding(f, mark) for f in shown]
+        yield section(title, *body, *_tail(findings, shown))
     if found.unseen:
         yield Text(f"\n  Looked for and not found: {', '.join(f.code for f in found.unseen)}", style="dim")
     if any(e.value is not None for f in report.findings for e in f.evidence):
@@ -115,7 +119,7 @@ class _Drawer:
 
     @classmethod
     def of(cls, report: Report, width: int, verbose: bool) -> _Drawer:
-        names = [cell_len(_name(e)) for f in report.findings for e in f.evidence]
+        names = [cell_len(measured_name(e)) for f in report.findings for e in f.evidence]
         return cls(
             label=report.diagnosis.label,
             rows={row.name: row for row in report.measurements},
@@ -127,7 +131,7 @@ class _Drawer:
         """Draw one finding: its statement, then every comparison behind it."""
         about = "" if finding.failure is self.label else f", about {words(finding.failure)}"
         statement = Text.assemble(
-            (_WORD[finding.status], "italic"),
+            (WORD[finding.status], "italic"),
             (finding.statement, _STYLE[finding.status]),
             (f" ({'decisive' if finding.decisive else 'supporting'}{about})", "dim"),
         )
@@ -136,11 +140,11 @@ class _Drawer:
 
     def comparison(self, evidence: Evidence) -> RenderableType:
         """Draw one comparison: name, number line, numbers, baseline and prompts."""
-        name, reading, row = Text(_name(evidence)), _reading(evidence), self.rows.get(evidence.measurement)
+        name, reading, row = Text(measured_name(evidence)), _reading(evidence), self.rows.get(evidence.measurement)
         baseline = row.baseline if row and evidence.field == "value" else None
         line = Text() if evidence.value is None else number_line(evidence, baseline, BAR)
         source = f"; threshold: {evidence.source}" if self.verbose else ""
-        details = Text(_details(evidence, row) + source, style="dim")
+        details = Text(explained(evidence, row) + source, style="dim")
         if cell_len(name.plain) > self.name_width:
             return Group(
                 hanging(" " * INDENT, name), grid([BAR, None], [[line, reading], ["", details]], indent=INDENT)
@@ -148,7 +152,7 @@ class _Drawer:
         return grid([self.name_width, None], [[name, reading], [line, details]], indent=INDENT)
 
 
-def _details(evidence: Evidence, row: MeasurementRow | None) -> str:
+def explained(evidence: Evidence, row: MeasurementRow | None) -> str:
     """Return unit, baseline and prompts, or why there is no number."""
     if evidence.value is None:
         return evidence.missing_reason or "no reason was recorded"
@@ -161,16 +165,26 @@ def _details(evidence: Evidence, row: MeasurementRow | None) -> str:
     return ", ".join([*known, f"n={evidence.n}"])
 
 
-def _name(evidence: Evidence) -> str:
+def measured_name(evidence: Evidence) -> str:
+    """Return the measurement's name, with a Δ where its change is what is compared."""
     return evidence.measurement if evidence.field == "value" else f"Δ {evidence.measurement}"
 
 
-def _reading(evidence: Evidence) -> Text:
-    """Return `0.05 [0.04, 0.06] < 0.27` as a statement that is true: `not <` when clear, `?` undecided."""
+def compared(evidence: Evidence) -> tuple[str, str]:
+    """Return the numbers and the relation of `0.05 [0.04, 0.06] < 0.27`, together a statement that is true.
+
+    The relation is `not <` when clear, `< ?` undecided.
+    """
     bound = f"{evidence.op} {evidence.threshold:g}"
     if evidence.value is None:
-        return Text(f"not measured ({bound})", style="yellow")
+        return "not measured", f"({bound})"
     places = decimals(evidence.value, evidence.ci, evidence.threshold)
     numbers = estimate(evidence.value, evidence.ci, places, signed=evidence.field == "delta")
-    relation = {"fired": bound, "clear": f"not {bound}", "undecided": f"{bound} ?"}[evidence.status]
+    return numbers, {"fired": bound, "clear": f"not {bound}", "undecided": f"{bound} ?"}[evidence.status]
+
+
+def _reading(evidence: Evidence) -> Text:
+    numbers, relation = compared(evidence)
+    if evidence.value is None:
+        return Text(f"{numbers} {relation}", style="yellow")
     return Text.assemble(numbers, " ", (relation, _STYLE[evidence.status]))

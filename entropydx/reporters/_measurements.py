@@ -56,7 +56,7 @@ def measurement_sections(report: Report, width: int, verbose: bool) -> Iterator[
 
 def _table(rows: Sequence[MeasurementRow], width: int, *, notes: bool = False) -> Iterator[RenderableType]:
     """Yield rows in one line each where the widest fits, else in two; a missing interval's note is always shown."""
-    cells = [_cells(row) for row in rows]
+    cells = [cells_of(row) for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     one_line = sum(widths) + 2 * len(widths) <= width
     for row, (name, value, baseline, change, unit) in zip(rows, cells, strict=True):
@@ -69,7 +69,7 @@ def _table(rows: Sequence[MeasurementRow], width: int, *, notes: bool = False) -
             yield hanging("      ", row.note, style="dim")
 
 
-def _cells(row: MeasurementRow) -> list[str]:
+def cells_of(row: MeasurementRow) -> list[str]:
     """Return name, value with interval, baseline, change with interval, and unit with prompts."""
     assert row.value is not None
     places = decimals(row.value, row.ci)
@@ -82,9 +82,15 @@ def _cells(row: MeasurementRow) -> list[str]:
 
 def _missing(rows: Sequence[MeasurementRow], width: int) -> Iterator[RenderableType]:
     if rows:
-        reasons = dict.fromkeys(row.missing_reason or "no reason was recorded" for row in rows)
         yield section("Not measured")
-        for reason in reasons:
-            names = [row.name for row in rows if (row.missing_reason or "no reason was recorded") == reason]
+        for reason, names in reasons(rows).items():
             yield hanging("  ", f"{reason}:")
             yield flow(names, width, indent=6)
+
+
+def reasons(rows: Sequence[MeasurementRow]) -> dict[str, list[str]]:
+    """Return the names of the missing rows by why they are missing."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row.missing_reason or "no reason was recorded", []).append(row.name)
+    return found

@@ -35,7 +35,7 @@ def number_line(evidence: Evidence, baseline: float | None, width: int) -> Text:
     """
     assert evidence.value is not None
     lo_ci, hi_ci = evidence.ci or (evidence.value, evidence.value)
-    lo, hi = _scale([lo_ci, evidence.value, hi_ci, evidence.threshold], baseline)
+    lo, hi = scale([lo_ci, evidence.value, hi_ci, evidence.threshold], baseline)
 
     def cell(x: float) -> int:
         return min(max(int((x - lo) / (hi - lo) * width), 0), width - 1)
@@ -58,7 +58,7 @@ def number_line(evidence: Evidence, baseline: float | None, width: int) -> Text:
     return Text.assemble(*((c, STYLES[c]) for c in cells))
 
 
-def _scale(points: list[float], baseline: float | None) -> tuple[float, float]:
+def scale(points: list[float], baseline: float | None) -> tuple[float, float]:
     """Return both ends of the axis, with room beside the outermost point."""
     lo, hi = min(points), max(points)
     if hi - lo > 0.25 * max(abs(lo), abs(hi)):

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from entropydx.reporters._layout import grid, hanging, section
 from entropydx.reporters._words import listed
-from entropydx.types import Label, Remedy, Report
+from entropydx.types import Label, Recommendation, Report, Setting, Training
 
 SHELL = ("verl", "openrlhf")
 """Frameworks that are configured on a command line; the others by keyword arguments."""
@@ -57,29 +57,99 @@ def active(report: Report) -> set[Label]:
     return present | {report.diagnosis.label}
 
 
-def remedy_sections(report: Report, width: int) -> Iterator[RenderableType]:
-    """Yield what to do and what not to do."""
+def sorted_out(report: Report) -> tuple[list[Recommendation], list[Recommendation]]:
+    """Return the remedies to use, and those that would be wrong here."""
     here = active(report)
     wrong = [r for r in report.recommendations if here & {*r.contraindicated_for} and not here & {*r.for_}]
-    right = [r for r in report.recommendations if r not in wrong]
+    return [r for r in report.recommendations if r not in wrong], wrong
+
+
+def remedy_sections(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:
+    """Yield what to do and what not to do."""
+    right, wrong = sorted_out(report)
+    if report.training is not None and (report.training.framework or report.training.warnings):
+        yield section("The training configuration", *_training(report.training))
     if right:
-        yield section("What to do", *(_remedy(i, r, here, width) for i, r in enumerate(right, start=1)))
+        yield section("What to do", *(_remedy(i, r, report, width, verbose) for i, r in enumerate(right, start=1)))
     if wrong:
-        yield section("What NOT to do", *(_warning(r, here) for r in wrong))
+        yield section("What NOT to do", *(_warning(r, active(report)) for r in wrong))
 
 
-def _remedy(rank: int, remedy: Remedy, here: set[Label], width: int) -> Group:
+def _remedy(rank: int, remedy: Recommendation, report: Report, width: int, verbose: bool) -> Group:
     head = f"  {rank}. "
     parts: list[RenderableType] = [hanging(head, remedy.title, style="bold"), hanging("     ", remedy.why)]
-    names = max((len(name) for name in remedy.config), default=0)
-    for framework, config in remedy.config.items():
+    shown = own_framework(remedy, report.training)
+    names = max((len(name) for name in shown), default=0)
+    for framework, config in shown.items():
         parts.append(_snippet(framework, config, names, width - names - 7))
-    basis = [sentence.rstrip(".") for sentence in remedy.evidence]
-    if remedy.versions:
-        basis.append(f"keys as in {', '.join(' '.join(pair) for pair in remedy.versions.items())}")
-    parts.append(hanging("     ", "; ".join(basis), style="dim"))
-    parts += _limits(remedy, here)
+    parts += [_setting(setting) for setting in remedy.settings]
+    parts += [hanging(f"     {word}: ", text, style="dim") for word, text in particulars(remedy)]
+    if verbose:
+        parts.append(hanging("     ", basis(remedy), style="dim"))
+    parts += _limits(remedy, active(report))
     return Group(*parts)
+
+
+def own_framework(remedy: Recommendation, training: Training | None) -> dict[str, dict[str, Any]]:
+    """Return the settings for the framework that the user trains with, where it is known and has any; else for all."""
+    framework = None if training is None else training.framework
+    return {framework: remedy.config[framework]} if framework in remedy.config else remedy.config
+
+
+def particulars(remedy: Recommendation) -> list[tuple[str, str]]:
+    """Return what there is to know before and while using a remedy, each with the word that it goes under."""
+    found = [
+        ("chosen because", remedy.chosen_because),
+        ("expect", remedy.expected),
+        ("does nothing when", remedy.inert_when),
+        ("watch", "; ".join(remedy.watch)),
+        ("stop when", remedy.stop_when),
+    ]
+    return [(word, text.rstrip(".")) for word, text in found if text]
+
+
+def training_words(training: Training) -> str:
+    """Return what is known of the training, in a sentence."""
+    updates = training.updates_per_rollout
+    facts = [
+        f"{training.framework}" if training.framework else "",
+        f"stage {training.stage} ({training.source})" if training.stage else "stage not known",
+        f"{updates:g} update{'s' * (updates != 1)} per rollout" if updates is not None else "",
+    ]
+    return ", ".join(fact for fact in facts if fact)
+
+
+def setting_words(setting: Setting) -> str:
+    """Return a recommended setting beside the user's own, in a line that needs no colour."""
+    wanted = settings(setting.framework, {setting.key: setting.recommended})[0]
+    says = "the file says" if setting.in_file else "the file is silent, and the default is"
+    current = f"{says} {setting.current!r}"
+    if setting.status == "already":
+        return f"= {wanted}: there already{'' if setting.in_file else ', as the default'}"
+    mark = {"add": "+", "change": "~"}.get(setting.status, "!")
+    why = f"; {setting.status.upper()}: {setting.why}" if setting.why else ""
+    return f"{mark} {wanted}: {current}{why}"
+
+
+_SETTING_STYLE = {"already": "dim", "inert": "yellow", "conflict": "bold red"}
+
+
+def _setting(setting: Setting) -> RenderableType:
+    return hanging("       ", setting_words(setting), style=_SETTING_STYLE.get(setting.status, "green"))
+
+
+def _training(training: Training) -> Iterator[RenderableType]:
+    yield hanging("  ", training_words(training))
+    for warning in training.warnings:
+        yield hanging("  POISON ", warning, prefix_style="bold red")
+
+
+def basis(remedy: Recommendation) -> str:
+    """Return what a remedy rests on, and the releases whose keys were read."""
+    found = [sentence.rstrip(".") for sentence in remedy.evidence]
+    if remedy.versions:
+        found.append(f"keys as in {', '.join(' '.join(pair) for pair in remedy.versions.items())}")
+    return "; ".join(found)
 
 
 def _snippet(framework: str, config: dict[str, Any], names: int, width: int) -> RenderableType:
@@ -91,19 +161,24 @@ def _snippet(framework: str, config: dict[str, Any], names: int, width: int) -> 
     return grid([names, None], [[name, code]], indent=5)
 
 
-def _limits(remedy: Remedy, here: set[Label]) -> Iterator[RenderableType]:
-    """Yield where a remedy must not be used, apart for the failures that are present beside its own."""
+def _limits(remedy: Recommendation, here: set[Label]) -> Iterator[RenderableType]:
+    for word, limit in limits(remedy, here):
+        yield hanging(f"     {word} ", limit, prefix_style="bold red")
+
+
+def limits(remedy: Recommendation, here: set[Label]) -> list[tuple[str, str]]:
+    """Return where a remedy must not be used, apart for the failures that are present beside its own."""
     conflicts = [label for label in remedy.contraindicated_for if label in here]
     elsewhere = [label for label in remedy.contraindicated_for if label not in here]
-    if conflicts:
-        yield hanging(
-            "     BUT ", f"it is contraindicated for {listed(conflicts)}, which is present too", prefix_style="bold red"
-        )
-    if elsewhere:
-        yield hanging("     do NOT ", f"use it for {listed(elsewhere)}", prefix_style="bold red")
+    beside = [("BUT", f"it is contraindicated for {listed(conflicts)}, which is present too")] if conflicts else []
+    return beside + ([("do NOT", f"use it for {listed(elsewhere)}")] if elsewhere else [])
 
 
-def _warning(remedy: Remedy, here: set[Label]) -> RenderableType:
+def _warning(remedy: Recommendation, here: set[Label]) -> RenderableType:
+    return hanging("  do NOT ", warning_words(remedy, here), prefix_style="bold red")
+
+
+def warning_words(remedy: Recommendation, here: set[Label]) -> str:
+    """Return what must not be done here, and why not."""
     against = listed([label for label in remedy.contraindicated_for if label in here])
-    reason = f"{remedy.title}: wrong for {against}; it is for {listed(remedy.for_)}. {remedy.why}"
-    return hanging("  do NOT ", reason, prefix_style="bold red")
+    return f"{remedy.title}: wrong for {against}; it is for {listed(remedy.for_)}. {remedy.why}"

@@ -10,7 +10,17 @@ from rich.text import Text
 
 from entropydx.reporters._layout import clipped, flow, grid, hanging, section
 from entropydx.reporters._words import count, duration, exit_meaning, words
-from entropydx.types import FAILURES, CheckpointInfo, FailureAssessment, Label, Presence, Protocol, Report
+from entropydx.types import (
+    FAILURES,
+    CheckpointInfo,
+    Diagnosis,
+    FailureAssessment,
+    ImportSource,
+    Label,
+    Presence,
+    Protocol,
+    Report,
+)
 
 EXAMPLES = 4
 SETTLING = 5
@@ -47,30 +57,65 @@ def headline(report: Report, width: int) -> Panel:
 
 def subject(report: Report, width: int) -> Text:
     """Return what was diagnosed and how, in dim print."""
-    protocol = report.protocol
-    top_p = f" top_p {protocol.top_p:g}" if protocol.top_p < 1 else ""
     pieces = [
         _checkpoint(report.checkpoint, width - 4),
         f"baseline {clipped(report.baseline.ref, width - 14)}" if report.baseline else "no baseline",
+        *protocol_words(report.protocol),
+    ]
+    return flow(pieces, width)
+
+
+def protocol_words(protocol: Protocol) -> list[str]:
+    """Return how the samples were drawn, a phrase each."""
+    if protocol.imported is not None:
+        return import_words(protocol, protocol.imported)
+    top_p = f" top_p {protocol.top_p:g}" if protocol.top_p is not None and protocol.top_p < 1 else ""
+    return [
         f"suite {protocol.suite} ({protocol.suite_source})",
         f"{_prompts(protocol)} × {protocol.n_samples} samples, up to {protocol.max_new_tokens} tokens",
-        f"temperature {protocol.temperature:g}{top_p}",
+        f"temperature {known(protocol.temperature)}{top_p}",
         f"engine {protocol.engine}, device {protocol.device}",
         "chat template" if protocol.chat_template else "no chat template: prompts sent as they are",
         f"seed {protocol.seed}",
         f"{100 * protocol.ci_level:.4g}% intervals, over prompts",
     ]
-    return flow(pieces, width)
+
+
+def import_words(protocol: Protocol, source: ImportSource) -> list[str]:
+    """Return where imported samples come from and what is known of how they were drawn, a phrase each."""
+    tool = f"{source.tool} {source.version}" if source.version else source.tool
+    files = source.files[0] if len(source.files) == 1 else f"{len(source.files)} files"
+    pieces = [f"imported from {files} ({tool}); nothing was drawn"]
+    if source.kind == "log":
+        return [*pieces, f"logged at temperature {known(source.temperature)}"]
+    return [
+        *pieces,
+        f"{_prompts(protocol)} × {protocol.n_samples} samples",
+        f"temperature {known(protocol.temperature)}, top_p {known(protocol.top_p)}",
+        f"graded by {source.graded_by or 'nobody'}; answers from {source.answers_from or 'nobody: not looked for'}",
+        f"{100 * protocol.ci_level:.4g}% intervals, over prompts",
+    ]
+
+
+def known(number: float | None) -> str:
+    """Return a setting, or that it is unknown."""
+    return "unknown" if number is None else f"{number:g}"
 
 
 def _checkpoint(info: CheckpointInfo, width: int) -> str:
+    facts = f" ({checkpoint_facts(info)})"
+    return clipped(info.ref, max(width - len(facts), 20)) + facts
+
+
+def checkpoint_facts(info: CheckpointInfo) -> str:
+    """Return what is known of a checkpoint beside its name."""
+    if info.format == "imported":
+        return "known by another tool's files alone"
     if info.format == "server":
         size = f", {count(info.n_parameters)} parameters" if info.n_parameters else ""
-        facts = f" (known to a server by this name{size})"
-    else:
-        size = f"{count(info.n_parameters)} parameters"
-        facts = f" ({info.architecture}, {size}, {info.dtype}{', quantized' * info.quantized})"
-    return clipped(info.ref, max(width - len(facts), 20)) + facts
+        return f"known to a server by this name{size}"
+    size = f"{count(info.n_parameters)} parameters"
+    return f"{info.architecture}, {size}, {info.dtype}{', quantized' * info.quantized}"
 
 
 def failures(report: Report, width: int) -> Group:
@@ -112,29 +157,38 @@ def _prompts(protocol: Protocol) -> str:
 
 def _notes(report: Report, width: int) -> Iterator[RenderableType]:
     diagnosis = report.diagnosis
+    yield hanging("  ", opinions(diagnosis), style="bold" if diagnosis.agreement is False else "dim")
+    if left := untested(diagnosis):
+        yield hanging("  NOT TESTED: ", left, prefix_style="bold yellow")
+
+
+def opinions(diagnosis: Diagnosis) -> str:
+    """Return what rules and classifier say, each alone, and whether they agree."""
     silent = [words(f) for f in FAILURES if diagnosis.failures[f].probability is None]
     if len(silent) == len(FAILURES) and not diagnosis.classifier_label:
-        note = "The classifier gives no opinion: the statuses come from the rules alone, and no probability is claimed."
-        yield hanging("  ", note, style="dim")
-    else:
-        theirs = words(diagnosis.classifier_label) if diagnosis.classifier_label else "no label"
-        missed = f" (it abstains from {', '.join(silent)})" if silent else ""
-        agreement = {True: "; they agree", False: "; they DISAGREE", None: ""}[diagnosis.agreement]
-        verdicts = f"rules: {words(diagnosis.rules_label)}; classifier: {theirs}{missed}{agreement}"
-        yield hanging("  ", verdicts, style="bold" if diagnosis.agreement is False else "dim")
-    untested = [words(name) for name in FAILURES if diagnosis.failures[name].reason.startswith("untested")]
-    if untested:
-        yield hanging(
-            "  NOT TESTED: ",
-            f"{', '.join(untested)}. The verdict does not speak about these.",
-            prefix_style="bold yellow",
-        )
+        return "The classifier gives no opinion: the statuses come from the rules alone, and no probability is claimed."
+    theirs = words(diagnosis.classifier_label) if diagnosis.classifier_label else "no label"
+    missed = f" (it abstains from {', '.join(silent)})" if silent else ""
+    agreement = {True: "; they agree", False: "; they DISAGREE", None: ""}[diagnosis.agreement]
+    return f"rules: {words(diagnosis.rules_label)}; classifier: {theirs}{missed}{agreement}"
+
+
+def untested(diagnosis: Diagnosis) -> str:
+    """Return which failures the verdict is silent about; empty when it is about none."""
+    names = [words(name) for name in FAILURES if diagnosis.failures[name].reason.startswith("untested")]
+    return f"{', '.join(names)}. The verdict does not speak about these." if names else ""
+
+
+def steps_to_settle(report: Report) -> list[str]:
+    """Return what would settle what is still open, each once."""
+    own = report.protocol.imported is None  # what would settle the rest asks for other draws
+    undecided = (f for f in report.findings if f.status == "undecided" and f.decisive and own)
+    return list(dict.fromkeys([*report.diagnosis.would_settle_it, *(f.settle for f in undecided if f.settle)]))
 
 
 def settling(report: Report, verbose: bool) -> Iterator[RenderableType]:
     """Yield what would settle what is still open."""
-    undecided = (f for f in report.findings if f.status == "undecided" and f.decisive)
-    steps = list(dict.fromkeys([*report.diagnosis.would_settle_it, *(f.settle for f in undecided if f.settle)]))
+    steps = steps_to_settle(report)
     if steps:
         yield section("What would settle it", *(hanging("  - ", s) for s in (steps if verbose else steps[:SETTLING])))
 
@@ -151,10 +205,10 @@ def samples(report: Report, width: int, verbose: bool) -> Iterator[RenderableTyp
         yield section("Samples that show it", *lines)
 
 
-def closing(report: Report, width: int) -> Group:
-    """Return the cost and the exit code."""
+def cost_words(report: Report) -> list[str]:
+    """Return what the run took, a phrase each."""
     cost = report.cost
-    pieces = [
+    return [
         f"{count(cost.tokens_generated)} tokens drawn" if cost.tokens_generated else "no tokens drawn in this run",
         *([f"{count(cost.tokens_scored)} scored"] if cost.tokens_scored else []),
         duration(cost.wall_s),
@@ -163,7 +217,11 @@ def closing(report: Report, width: int) -> Group:
         f"{cost.rounds} round{'s' * (cost.rounds != 1)}",
         f"{report.tool.name} {report.tool.version}",
     ]
-    label = report.diagnosis.label
+
+
+def closing(report: Report, width: int) -> Group:
+    """Return the cost and the exit code."""
+    cost, label = report.cost, report.diagnosis.label
     code = Text(f"  {exit_meaning(report.exit_code, label)}", style=f"bold {colour(label)}")
     stop = [hanging("  stopped: ", cost.stop_reason)] if cost.stop_reason else []
-    return section("Cost", flow(pieces, width), *stop, code)
+    return section("Cost", flow(cost_words(report), width), *stop, code)

@@ -46,6 +46,11 @@ def visible(record: Any) -> Any:
     return record
 
 
+def visible_lines(text: str) -> str:
+    """Return a text as `visible` does, with its lines kept."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def _visible_character(character: str) -> str:
     if character.isprintable():
         return character

@@ -58,7 +58,7 @@ class TerminalReporter:
         yield subject(report, width)
         yield failures(report, width)
         yield from evidence_sections(report, width, self.verbose)
-        yield from remedy_sections(report, width)
+        yield from remedy_sections(report, width, self.verbose)
         yield from settling(report, self.verbose)
         yield from measurement_sections(report, width, self.verbose)
         yield from samples(report, width, self.verbose)

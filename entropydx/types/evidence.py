@@ -45,7 +45,8 @@ Status = Literal["fired", "clear", "undecided"]
 Direction = Literal["for", "against"]
 Field = Literal["value", "delta"]
 Op = Literal["<", ">"]
-Scope = Literal["with_baseline", "without_baseline", "always"]
+Scope = Literal["with_baseline", "without_baseline", "always", "logged"]
+"""When a rule speaks; `logged`: where a training log was imported, whether there is a baseline or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class GateCheck:
     """One line with the numbers; why it passed, too."""
     measurement: str | None = None
     value: float | None = None
-    """Of the measurement, or of its change against the report that the gate compares with."""
+    """Of the measurement, or of its change, when the check is about that; None when there is no number."""
     ci: Interval | None = None
     op: Op | None = None
     """`<` limit is what fails a lower bound; `>` limit an upper one."""
@@ -43,11 +43,12 @@ class Gate:
     tool: Tool
     created_at: str
     exit_code: int
-    """0 passed, also with warnings; 1 failed; 3 inconclusive."""
+    """0 passed, also with warnings; 1 failed; 3 inconclusive; 0 whatever the verdict with --exit-zero."""
     verdict: GateVerdict
     """The worst of the checks: failed, then inconclusive, then warned, then passed."""
     reasons: tuple[str, ...]
-    """The reason of every check that has this verdict, in the policy's order; of all when it passed: one line."""
+    """The reasons of the checks that have this verdict, one line each and none twice, in the order of the checks; one
+    line in all when it passed."""
     checks: tuple[GateCheck, ...]
     policy: str
     """The file, or `default`."""
@@ -63,3 +64,5 @@ class Gate:
     """The file of the report that was judged; None when it is nowhere."""
     against: str | None = None
     """The checkpoint of the report that the regressions are measured against."""
+    against_how: str | None = None
+    """How the changes were measured, or why the two do not compare, in a sentence's part."""

@@ -32,7 +32,7 @@ class Prompt:
     messages: tuple[Mapping[str, str], ...] | None = None
     """Chat messages, each with `role` and `content`, or None when `prompt` is given."""
     answer: str
-    """Gold answer."""
+    """Gold answer; empty where samples were imported without one."""
     verifier: VerifierSpec = VerifierSpec()
     domain: Domain = "in"
     difficulty: Difficulty = "medium"
@@ -70,6 +70,20 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedParams:
+    """How another tool sampled, as far as it says; None is unknown."""
+
+    n_samples: int
+    """K, completions of each prompt."""
+    max_new_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int = 0
+    """Of the intervals; that of the tool's samples is unknown."""
+    thinking: Literal["auto", "on", "off"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointInfo:
     """What was diagnosed, as it stands in the report."""
 
@@ -78,14 +92,15 @@ class CheckpointInfo:
     path: str
     """Where it was read."""
     fingerprint: str
-    """sha256 over config, tokenizer and weight files; of a server's model without them, over what it says of it."""
+    """sha256 over config, tokenizer and weight files; of a server's model without them, over what it says of it; of an
+    imported one, over the files of the tool."""
     architecture: str
     n_parameters: int
     """0 when a server does not say."""
     dtype: str
     """The dtype that it was run in."""
     format: str
-    """hf, peft, gguf, synthetic, or server: known by its name alone."""
+    """hf, peft, gguf, synthetic, server: known by its name alone, or imported: known by another tool's files alone."""
     quantized: bool = False
     """Weights were stored in fewer than 16 bits."""
     chat_template_sha: str | None = None

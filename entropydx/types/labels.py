@@ -13,7 +13,7 @@ IntArray = NDArray[np.integer[Any]]
 
 Domain = Literal["in", "out"]
 Difficulty = Literal["easy", "medium", "hard"]
-FinishReason = Literal["stop", "length", "non_finite"]
+FinishReason = Literal["stop", "length", "non_finite", "unknown"]
 Role = Literal["checkpoint", "baseline"]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from entropydx.types.evidence import Finding, Interval
+from entropydx.types.imports import ImportSource
 from entropydx.types.inputs import CheckpointInfo
 from entropydx.types.labels import Label
+from entropydx.types.remedies import Recommendation, Training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,13 +58,16 @@ class Protocol:
     suite_sha: str
     n_prompts: int
     n_samples: int
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-    seed: int
+    temperature: float | None
+    """None, like the next three, where samples were imported and their tool does not say."""
+    top_p: float | None
+    max_new_tokens: int | None
+    seed: int | None
     engine: str
+    """`import` where another tool drew the samples."""
     scoring: str
-    """Where the entropies come from: `in_loop` and `rescored` are exact, full vocabulary; `top_k` are bounds."""
+    """Where the entropies come from: `in_loop` and `rescored` are exact, full vocabulary; `top_k` are bounds; `none`:
+    there are none."""
     device: str
     versions: dict[str, str]
     suite_source: str = "flag"
@@ -86,6 +91,10 @@ class Protocol:
     """Whether the run was looked at after every round, and could stop at any."""
     n_planned: int | None = None
     """Prompts of the whole budget, of which `n_prompts` were drawn; None in reports of before."""
+    imported: ImportSource | None = None
+    """The tool whose files the samples come from; None where entropydx drew them."""
+    imported_baseline: ImportSource | None = None
+    """The same of the baseline's samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,26 +111,6 @@ class MeasurementRow:
     delta_ci: Interval | None = None
     missing_reason: str | None = None
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remedy:
-    """A change that a user can make; one entry of the catalogue under `entropydx/remedies/`."""
-
-    id: str
-    title: str
-    why: str
-    for_: tuple[Label, ...]
-    contraindicated_for: tuple[Label, ...]
-    config: dict[str, dict[str, Any]]
-    """Framework (`trl`, `verl`, `openrlhf`, `decoding`) to its real keys and values."""
-    versions: dict[str, str]
-    """Framework to the releases whose keys were read."""
-    evidence: tuple[str, ...]
-    references: tuple[str, ...]
-
-
-Recommendation = Remedy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +168,8 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     examples: tuple[Example, ...]
     cost: Cost
+    training: Training | None = None
+    """What is known of the training, which the recommendations depend on; None: nothing was looked at."""
 
     def row(self, name: str) -> MeasurementRow:
         """Return a measurement by its name; a missing one, when the report has none of that name."""

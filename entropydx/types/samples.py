@@ -8,17 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
-from entropydx.types.inputs import CheckpointInfo, Prompt, SamplingParams
+from entropydx.types.imports import ImportSource
+from entropydx.types.inputs import CheckpointInfo, LoggedParams, Prompt, SamplingParams
 from entropydx.types.labels import FinishReason, FloatArray, IntArray
 from entropydx.types.passes import DrawCondition, Score, ScorePass
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
+Array = TypeVar("Array", FloatArray, IntArray)
+Need = Literal["grades", "answers", "gold", "endings"]
+"""What samples may lack that were drawn by another tool.
+
+| need    | what it is                                                 |
+|---------|------------------------------------------------------------|
+| grades  | every completion is graded                                 |
+| answers | the answer that a completion states was looked for         |
+| gold    | the right answer of every prompt                           |
+| endings | whether a completion ended by itself or at the token limit |
+"""
 
 EPISTEMIC_MARKERS = (
     "wait", "hmm", "perhaps", "maybe", "actually", "alternatively", "seems", "might", "likely", "check",
@@ -30,8 +43,8 @@ EPISTEMIC_MARKERS = (
 class Completion:
     """One sampled completion. The stop token, when there is one, is the last of T."""
 
-    token_ids: IntArray
-    """(T,)"""
+    token_ids: IntArray | None
+    """(T,); None where another tool wrote no tokens down."""
     logprobs: FloatArray | None
     """(T,) log-probability of each sampled token, nats, temperature 1; None when the engine could not tell."""
     entropies: FloatArray | None
@@ -39,7 +52,8 @@ class Completion:
     `entropy_low` and `entropy_high` may say between what it lies."""
     text: str
     finish_reason: FinishReason
-    """stop: an end token was drawn; length: the token limit came first; non_finite: the logits held NaN or Inf."""
+    """stop: an end token was drawn; length: the token limit came first; non_finite: the logits held NaN or Inf;
+    unknown: another tool did not say."""
     answer: str | None = None
     """The extracted answer; None when none could be found, or before grading."""
     grade: float | None = None
@@ -57,8 +71,8 @@ class Completion:
 
     @property
     def n_tokens(self) -> int:
-        """T."""
-        return len(self.token_ids)
+        """T; the words between white space where the tokens are unknown, see `Samples.length_unit`."""
+        return len(self.text.split()) if self.token_ids is None else len(self.token_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,7 +101,7 @@ class Samples:
     """Everything drawn from one checkpoint under one protocol."""
 
     checkpoint: CheckpointInfo
-    params: SamplingParams
+    params: SamplingParams | LoggedParams
     groups: tuple[Group, ...]
     conditions: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
     """What was drawn beside them, by the name of its `DrawCondition`; prompts keep their ids."""
@@ -97,6 +111,39 @@ class Samples:
     """Why a condition or a pass that was required is not there, by its name."""
     lexicon: tuple[str, ...] = EPISTEMIC_MARKERS
     """The epistemic markers that are counted."""
+    imported: ImportSource | None = None
+    """The tool that drew them, where it was not entropydx."""
+
+    @property
+    def n_samples(self) -> int:
+        """K, the fewest completions of a prompt; 0 when there is no prompt."""
+        return min((len(g.completions) for g in self.groups), default=0)
+
+    @property
+    def length_unit(self) -> Literal["tokens", "words"]:
+        """What `Completion.n_tokens` counts."""
+        known = all(c.token_ids is not None for g in self.groups for c in g.completions)
+        return "tokens" if known else "words"
+
+    @property
+    def known_grades(self) -> bool:
+        """Whether every completion is graded."""
+        return all(c.grade is not None for g in self.groups for c in g.completions)
+
+    @property
+    def known_answers(self) -> bool:
+        """Whether the stated answers were looked for: a completion without one then states none."""
+        return self.imported is None or self.imported.answers_from is not None
+
+    @property
+    def known_gold(self) -> bool:
+        """Whether every prompt has its gold answer."""
+        return all(g.prompt.answer for g in self.groups)
+
+    @property
+    def known_endings(self) -> bool:
+        """Whether it is known of every completion how it ended."""
+        return all(c.finish_reason != "unknown" for g in self.groups for c in g.completions)
 
     @property
     def exact_entropies(self) -> bool:
@@ -134,7 +181,7 @@ class Samples:
                 "text": c.text,
                 "finish_reason": c.finish_reason,
                 "answer": c.answer,
-                "gold": g.prompt.answer,
+                "gold": g.prompt.answer or None,
                 "grade": c.grade,
                 "n_tokens": c.n_tokens,
                 "mean_entropy": float(np.mean(c.entropies)) if c.n_tokens and c.entropies is not None else None,
@@ -144,10 +191,11 @@ class Samples:
         )
 
     def tokens_to_frame(self) -> pd.DataFrame:
-        """Return one row per sampled token: position, token id, log-probability and entropy, nats; null is unknown."""
+        """Return one row per known token: position, token id, log-probability and entropy, nats; null is unknown."""
         import pandas as pd  # noqa: PLC0415
 
-        rows = [(n, i, c) for n, g in enumerate(self.groups) for i, c in enumerate(g.completions)]
+        drawn = [(n, i, c) for n, g in enumerate(self.groups) for i, c in enumerate(g.completions)]
+        rows = [(n, i, c) for n, i, c in drawn if c.token_ids is not None]
         lengths = [c.n_tokens for _, _, c in rows]
         if not rows:
             return pd.DataFrame()
@@ -159,23 +207,23 @@ class Samples:
                 "prompt_id": ids,
                 "sample_index": np.repeat(np.array([index for _, index, _ in rows], dtype=np.int32), lengths),
                 "position": np.concatenate([np.arange(n, dtype=np.int32) for n in lengths]),
-                "token_id": np.concatenate([c.token_ids for _, _, c in rows]),
+                "token_id": np.concatenate([known(c.token_ids) for _, _, c in rows]),
                 "logprob": np.concatenate([_or_null(c.logprobs, c.n_tokens) for _, _, c in rows]),
                 "entropy": np.concatenate([_or_null(c.entropies, c.n_tokens) for _, _, c in rows]),
             }
         )
 
 
-def known(values: FloatArray | None) -> FloatArray:
+def known(values: Array | None) -> Array:
     """Return what an engine told of a completion's tokens.
 
     Raises
     ------
     ValueError
-        It told nothing: `Samples.exact_entropies` and `Samples.known_logprobs` say so before.
+        It told nothing: `Samples.exact_entropies`, `known_logprobs` and `length_unit` say so before.
     """
     if values is None:
-        raise ValueError("these samples do not tell it: ask Samples.exact_entropies or known_logprobs first")
+        raise ValueError("these samples do not tell it: ask Samples.exact_entropies, known_logprobs or length_unit")
     return values
 
 
@@ -185,14 +233,22 @@ def _or_null(values: FloatArray | None, n_tokens: int) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requires:
-    """What a probe needs from the samples; the union over the probes is the sampling plan."""
+    """What a probe needs from the samples; the union over the probes is the sampling plan.
+
+    What samples lack is no error: `measuring` makes missing what needs it, everything of the probe unless `parts` names
+    the statistics that do.
+    """
 
     n_samples: int = 1
     """Fewest completions of one prompt."""
     entropies: bool = False
-    """Exact full-vocabulary entropies: where they are unknown, every measurement of the probe is missing."""
+    """Exact full-vocabulary entropies."""
     grades: bool = False
     """Graded answers."""
+    parts: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
+    """The statistics that have a need, where it is not everything of the probe: `maj_at_n`, or with the stratum."""
+    single: tuple[str, ...] = ()
+    """Statistics that one completion is enough for, below `n_samples`: means, which stay when each is there twice."""
     conditions: tuple[DrawCondition, ...] = ()
     """Further ways of drawing."""
     scores: tuple[ScorePass, ...] = ()

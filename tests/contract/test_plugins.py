@@ -7,7 +7,19 @@ import pytest
 from entropydx import pipeline, plugins
 from entropydx.config import Settings, resolve
 from entropydx.errors import ConfigError, PluginNotFoundError
-from entropydx.types import FAILURES, AnyOf, Label, Measured, Missing, Remedy, Requires, Rule, Threshold
+from entropydx.training_log import measure_log
+from entropydx.types import (
+    FAILURES,
+    AnyOf,
+    Label,
+    Measured,
+    Missing,
+    Remedy,
+    Requires,
+    Rule,
+    Threshold,
+    TrainingLog,
+)
 from tests.unit.samples import completion, group, samples
 
 HEADINGS = ("## What it sees", "## Why it matters", "## Looks like it, is not", "## Thresholds", "## References")
@@ -90,6 +102,7 @@ def _thresholds(rule: Rule) -> list[Threshold]:
 def test_every_threshold_has_a_source_and_a_measurement_that_some_probe_makes(tmp_path) -> None:  # type: ignore[no-untyped-def]
     flags = Settings(engine="synthetic", suite="tiny", prompts=24, baseline="synthetic:twin", run_dir=str(tmp_path))
     made = {m.name for m in pipeline.diagnose(resolve("synthetic:healthy", flags)).measurements}
+    made |= {m.name for m in measure_log(TrainingLog(steps=(), columns={}))}
     for rule in plugins.load_all("rule").values():
         for threshold in _thresholds(rule):
             assert threshold.source, f"{rule.code} {threshold.measurement}"

@@ -23,7 +23,7 @@ from entropydx.types import (
     MeasurementRow,
     Op,
     Protocol,
-    Remedy,
+    Recommendation,
     Report,
     Status,
     Tool,
@@ -79,7 +79,7 @@ COST = Cost(
     stop="decided",
     stop_reason="every failure was decided after 48 of at most 108 prompts",
 )
-CLIP_HIGHER = Remedy(
+CLIP_HIGHER = Recommendation(
     id="clip-higher",
     title="Raise the upper clip bound (clip-higher)",
     why="The symmetric clip keeps rare, exploratory tokens from gaining probability; a higher ceiling lets them. "
@@ -96,10 +96,15 @@ CLIP_HIGHER = Remedy(
         "openrlhf": {"actor.eps_clip_low_high": [0.2, 0.28]},
     },
     versions={"trl": "1.10", "verl": "0.8", "openrlhf": "0.11"},
+    inert_when="one update is made per rollout",
+    expected="Entropy stays up; the score hardly moves.",
+    watch=("token_entropy.mean_ratio", "the share of clipped tokens"),
+    stop_when="no token is clipped",
+    chosen_because="the verdict is training collapse; token_entropy.mean_ratio 0.21 [0.19, 0.24] < 0.7",
     evidence=("DAPO: entropy stays up and AIME24 rises 36 to 38 (arXiv:2503.14476, table 1)",),
     references=("arXiv:2503.14476",),
 )
-REFERENCE_RESET = Remedy(
+REFERENCE_RESET = Recommendation(
     id="kl-with-reset",
     title="Add a small KL term and reset the reference now and then",
     why="A KL term holds the policy near one that still explores; the reset keeps it from holding for ever.",
@@ -110,10 +115,15 @@ REFERENCE_RESET = Remedy(
         "openrlhf": {"algo.kl.use_loss": True, "algo.kl.estimator": "k3", "algo.kl.init_coef": 0.001},
     },
     versions={"trl": "1.10", "openrlhf": "0.11"},
+    inert_when="",
+    expected="Steadier entropy at some cost of accuracy.",
+    watch=("format_mode.disagreement",),
+    stop_when="the KL sits at its limit",
+    chosen_because="the verdict is training collapse",
     evidence=("ProRL trains 2k steps without collapse (arXiv:2505.24864)",),
     references=("arXiv:2505.24864",),
 )
-VOTE = Remedy(
+VOTE = Recommendation(
     id="majority-vote",
     title="Sample several answers and vote",
     why="Voting recovers what single samples lose; it changes nothing when every sample says the same.",
@@ -121,6 +131,11 @@ VOTE = Remedy(
     contraindicated_for=(COLLAPSE,),
     config={"decoding": {"n": 8, "temperature": 0.6}},
     versions={"decoding": "any"},
+    inert_when="the samples agree already",
+    expected="What sampling_spread.majority_gain says.",
+    watch=("sampling_spread.majority_gain",),
+    stop_when="doubling n gains nothing",
+    chosen_because="the verdict is inference variance",
     evidence=("arXiv:2203.11171",),
     references=("arXiv:2203.11171",),
 )

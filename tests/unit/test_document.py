@@ -16,11 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entropydx.document import from_json, json_schema, load_report, to_json
+from entropydx.document import from_json, json_schema, load_report, load_trajectory, to_json
 from entropydx.errors import ReportError
 from entropydx.types import FAILURES, Diagnosis, MeasurementRow, Report
 from tests.golden.refresh import golden
 from tests.unit.report_examples import EXAMPLES, collapsed
+from tests.unit.series_examples import collapsing
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json_schema()
@@ -266,3 +267,14 @@ def test_reading_a_report_imports_nothing_heavy():
     code = "import entropydx.document, sys; print(sorted({'torch', 'pydantic', 'rich', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_document_of_a_series_comes_back_and_another_is_refused(tmp_path):
+    path = tmp_path / "series.json"
+    path.write_text(to_json(collapsing()))
+    assert to_json(load_trajectory(path)) == path.read_text()
+    path.write_text(to_json(collapsed()))
+    with pytest.raises(ReportError, match=r"series.json: .* \(give the document of `entropydx trajectory"):
+        load_trajectory(path)
+    with pytest.raises(ReportError, match="cannot be read"):
+        load_trajectory(tmp_path / "none.json")

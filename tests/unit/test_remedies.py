@@ -1,30 +1,202 @@
-"""The keys that a remedy names exist in the trainer that it names them for."""
+"""Every key and value that a remedy names is accepted by the released package that it is for.
 
+TRL's configurations are built; verl's keys are looked up in the resolved YAML of its wheel, and its named losses and
+estimators in its registries; OpenRLHF's flags go through its own parser. The packages are installed to be read.
+"""
+
+import argparse
 import ast
-from importlib.util import find_spec
+import os
+import sys
+import sysconfig
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from entropydx.plugins import load_all
+from entropydx.recommending import HAZARDS, catalogue
+from entropydx.reporters._remedies import settings
+from entropydx.training_config import DEFAULTS, UPDATES
+from entropydx.types import Remedy
 
-CONFIGS = ("trainer/grpo_config.py", "experimental/sdpo/sdpo_config.py")
-"""Where TRL declares them; SDPO's derives from GRPO's."""
-
-
-def _fields(path: Path) -> set[str]:
-    classes = [n for n in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(n, ast.ClassDef)]
-    declared = [n for c in classes for n in c.body if isinstance(n, ast.AnnAssign)]
-    return {n.target.id for n in declared if isinstance(n.target, ast.Name)}
+REMEDIES = {r.id: r for found in load_all("remedy").values() for r in found}
 
 
-def test_trl_keys_are_fields_of_its_configs() -> None:
-    spec = find_spec("trl")
-    if spec is None or spec.origin is None:
-        pytest.skip("trl is not installed")
-    # Read, not imported: importing trl takes seconds.
-    grpo, sdpo = (_fields(Path(spec.origin).parent / name) for name in CONFIGS)
-    for remedies in load_all("remedy").values():
-        for remedy in remedies:
-            known = grpo | sdpo if "SDPO" in remedy.versions.get("trl", "") else grpo
-            assert set(remedy.config.get("trl", {})) <= known, remedy.id
+def _of(framework: str) -> list[Any]:
+    return [pytest.param(r, id=r.id) for r in REMEDIES.values() if framework in r.config]
+
+
+BESIDE = ("verl", "openrlhf")
+"""Unpacked beside the environment, by the Makefile: nobody imports them."""
+
+
+def _source(package: str, file: str) -> Path:
+    folder = Path(sys.prefix) / "trainers" if package in BESIDE else Path(sysconfig.get_path("purelib"))
+    return folder / package / file
+
+
+# ── TRL ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _trl_config(remedy: Remedy) -> Any:
+    if "SDPO" in remedy.versions["trl"]:
+        from trl.experimental.sdpo import SDPOConfig
+
+        return SDPOConfig
+    from trl import GRPOConfig
+
+    return GRPOConfig
+
+
+@pytest.mark.parametrize("remedy", _of("trl"))
+@pytest.mark.filterwarnings("ignore")
+def test_trl_builds_its_configuration_of_every_snippet(remedy: Remedy, tmp_path: Path) -> None:
+    built = _trl_config(remedy)(output_dir=str(tmp_path), use_cpu=True, bf16=False, **remedy.config["trl"])
+    for key, value in remedy.config["trl"].items():
+        assert getattr(built, key) == value
+
+
+def _declared(file: str) -> dict[str, ast.AnnAssign]:
+    tree = ast.parse(_source("trl", file).read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    fields = [n for c in classes for n in c.body if isinstance(n, ast.AnnAssign)]
+    return {n.target.id: n for n in fields if isinstance(n.target, ast.Name)}
+
+
+TRAINING_ARGUMENTS = {"gradient_accumulation_steps", "per_device_train_batch_size", "use_liger_kernel"}
+"""Those of transformers, which every configuration of TRL inherits."""
+
+
+@pytest.mark.parametrize("remedy", _of("trl"))
+def test_trl_declares_every_key(remedy: Remedy) -> None:
+    file = "experimental/sdpo/sdpo_config.py" if "SDPO" in remedy.versions["trl"] else "trainer/grpo_config.py"
+    assert remedy.config["trl"].keys() <= _declared(file).keys() | TRAINING_ARGUMENTS
+
+
+def test_trl_defaults_are_those_of_the_release() -> None:
+    declared = {**_declared("experimental/sdpo/sdpo_config.py"), **_declared("trainer/grpo_config.py")}
+    for key in DEFAULTS["trl"].keys() - TRAINING_ARGUMENTS:
+        value = declared[key].value
+        assert isinstance(value, ast.Call)
+        default = next(k.value for k in value.keywords if k.arg == "default")
+        assert ast.literal_eval(default) == DEFAULTS["trl"][key], key
+
+
+# ── verl ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _verl() -> dict[str, Any]:
+    def leaves(table: dict[str, Any], prefix: str = "") -> Any:
+        for key, value in table.items():
+            if isinstance(value, dict) and value:
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    text = _source("verl", "trainer/config/_generated_ppo_trainer.yaml").read_text(encoding="utf-8")
+    return dict(leaves(yaml.safe_load(text)))
+
+
+def _registered(decorator: str) -> set[str]:
+    tree = ast.parse(_source("verl", "trainer/ppo/core_algos.py").read_text(encoding="utf-8"))
+    calls = [d for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) for d in n.decorator_list]
+    return {
+        d.args[0].value
+        for d in calls
+        if isinstance(d, ast.Call) and isinstance(d.func, ast.Name) and d.func.id == decorator
+        if isinstance(d.args[0], ast.Constant)
+    }
+
+
+@pytest.mark.parametrize("remedy", _of("verl"))
+def test_verl_has_every_key_of_the_same_kind(remedy: Remedy) -> None:
+    for key, value in remedy.config["verl"].items():
+        assert key in _verl(), f"{key} is not in verl's configuration"
+        if _verl()[key] is not None:
+            kind = (int, float) if type(_verl()[key]) in (int, float) else type(_verl()[key])
+            assert isinstance(value, kind), key
+
+
+@pytest.mark.parametrize("remedy", _of("verl"))
+def test_verl_registers_every_loss(remedy: Remedy) -> None:
+    mode = remedy.config["verl"].get("actor_rollout_ref.actor.policy_loss.loss_mode")
+    assert mode is None or mode in _registered("register_policy_loss")
+
+
+def test_verl_defaults_are_those_of_the_release() -> None:
+    for key, default in DEFAULTS["verl"].items():
+        assert _verl()[key] == default, key
+
+
+# ── OpenRLHF ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _parser() -> argparse.ArgumentParser:
+    """Return OpenRLHF's own parser: the statements that build it, run without what its module imports."""
+    tree = ast.parse(_source("openrlhf", "cli/train_ppo_ray.py").read_text(encoding="utf-8"))
+    body = next(n.body for n in tree.body if isinstance(n, ast.If) and "__main__" in ast.unparse(n.test))
+    end = next(i for i, n in enumerate(body) if "parse_args" in ast.unparse(n))
+    space: dict[str, Any] = {"argparse": argparse, "os": os}
+    exec("from datetime import datetime", space)
+    exec(compile(ast.Module(body[:end], type_ignores=[]), "openrlhf", "exec"), space)
+    parser: argparse.ArgumentParser = space["parser"]
+    return parser
+
+
+@pytest.mark.parametrize("remedy", _of("openrlhf"))
+def test_openrlhf_parses_every_flag(remedy: Remedy) -> None:
+    words = [word for line in settings("openrlhf", remedy.config["openrlhf"]) for word in line.split()]
+    parsed = vars(_parser().parse_args(words))
+    for key, value in remedy.config["openrlhf"].items():
+        found = parsed[key.removeprefix("--")]
+        if value == "":
+            assert found is True
+        elif isinstance(found, list):
+            assert found == [float(word) for word in value.split()]
+        else:
+            assert found == value
+
+
+def test_openrlhf_refuses_a_wrong_flag() -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["--actor.eps_clip_lo_high", "0.2", "0.28"])
+
+
+def test_openrlhf_defaults_are_those_of_the_release() -> None:
+    plain = vars(_parser().parse_args([]))
+    for key, default in DEFAULTS["openrlhf"].items():
+        found = plain[key.removeprefix("--")]
+        assert (list(found) if isinstance(found, tuple) else found) == default, key
+
+
+# ── the catalogue ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("remedy", [pytest.param(r, id=r.id) for r in REMEDIES.values()])
+def test_a_remedy_says_all_that_one_needs_to_know(remedy: Remedy) -> None:
+    assert remedy.why
+    assert remedy.expected
+    assert remedy.watch
+    assert remedy.stop_when
+    assert remedy.references
+    assert set(remedy.versions) == set(remedy.config)
+    for clash in remedy.clashes:
+        assert clash.key == UPDATES or clash.key in DEFAULTS[clash.framework], clash.key
+
+
+def test_every_failure_has_three_remedies_and_ids_are_unique() -> None:
+    from entropydx.types import FAILURES
+
+    assert len({r.id for r in catalogue()}) == len(catalogue())
+    for failure in FAILURES:
+        assert len([r for r in catalogue() if failure in r.for_]) >= 3
+
+
+def test_hazards_name_keys_that_exist() -> None:
+    for clash in (c for clashes in HAZARDS.values() for c in clashes):
+        assert clash.key in DEFAULTS[clash.framework]

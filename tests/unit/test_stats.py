@@ -236,3 +236,39 @@ def test_few_prompts_behind_a_mean_widen_its_interval_whatever_the_population() 
     assert found.ci is not None
     # The tail of 4 prompts is beyond every replicate: the interval reaches from the smallest value to the largest.
     assert found.ci == pytest.approx((0.2, 0.9))
+
+
+def _wilson(hits: int, n: int) -> tuple[float, float]:
+    z, p = scipy_stats.norm.ppf(0.975), hits / n
+    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ((56, 70), (48, 80), (0.0524, 0.3339)),
+        ((9, 10), (3, 10), (0.1705, 0.8090)),
+        ((10, 10), (0, 20), (0.6791, 1.0000)),
+    ],
+)
+def test_a_difference_of_two_intervals_is_newcombes_table_of_method_10(
+    ours: tuple[int, int], theirs: tuple[int, int], expected: tuple[float, float]
+) -> None:
+    rates = [hits / n for hits, n in (ours, theirs)]
+    found = stats.difference_interval(rates[0], _wilson(*ours), rates[1], _wilson(*theirs))
+    assert found == pytest.approx(expected, abs=5e-5)
+
+
+def test_a_difference_of_two_symmetric_intervals_is_the_normal_one() -> None:
+    low, high = stats.difference_interval(2.0, (1.7, 2.3), 1.0, (0.6, 1.4))
+    assert (low, high) == pytest.approx((0.5, 1.5))  # 1 +- sqrt(0.3^2 + 0.4^2)
+
+
+def test_a_difference_of_independent_estimates_covers_the_truth() -> None:
+    rng, hits, repeats = np.random.default_rng(0), 0, 4000
+    for _ in range(repeats):
+        a, b = rng.binomial(40, 0.9), rng.binomial(60, 0.6)
+        low, high = stats.difference_interval(a / 40, _wilson(a, 40), b / 60, _wilson(b, 60))
+        hits += low <= 0.3 <= high
+    assert hits / repeats == pytest.approx(0.95, abs=0.012)

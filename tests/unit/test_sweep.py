@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 import entropydx
-from entropydx import store, sweeps
+from entropydx import store
 from entropydx.config import Settings
 from entropydx.document import to_json
 from entropydx.errors import ConfigError
 from entropydx.fleet import Fleet
-from entropydx.lineup import Crew
+from entropydx.lineup import Crew, richest
 from entropydx.protocols import Silent
 from entropydx.reporters._sweep import SweepReporter
 from entropydx.sweeps import assemble, exit_code, gather, sweep
@@ -155,8 +155,8 @@ def test_a_richer_baseline_is_preferred(tmp_path):
     for name, content in (("a", b"1\n"), ("b", b"1\n2\n"), ("c", b"")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "samples-baseline.jsonl").write_bytes(content)
-    assert sweeps._richest([tmp_path / n for n in "abc"]) == tmp_path / "b"
-    assert sweeps._richest([]) is None
+    assert richest([tmp_path / n for n in "abc"]) == tmp_path / "b"
+    assert richest([]) is None
 
 
 def test_baselines_are_adopted_from_a_run_with_the_same_baseline_and_protocol_only(tmp_path):

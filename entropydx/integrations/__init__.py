@@ -1,0 +1,1 @@
+"""Trainers that call entropydx while they train."""

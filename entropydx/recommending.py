@@ -1,0 +1,235 @@
+"""Which remedies a report recommends: by label, by stage of training, by what was measured; at most three.
+
+A remedy that is contraindicated for a failure that is present is never recommended, and neither is one of another stage
+of training, or one whose condition is clear. Those whose conditions have fired come first, then the catalogue's order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+
+from entropydx import plugins
+from entropydx.findings import Measurements, all_of, any_of, compare
+from entropydx.training_config import effective, holds
+from entropydx.types import (
+    Clash,
+    Condition,
+    Diagnosis,
+    Evidence,
+    Label,
+    Measurement,
+    Recommendation,
+    Remedy,
+    Setting,
+    Status,
+    Threshold,
+    Training,
+)
+from entropydx.types.remedies import SettingStatus
+
+MAX_RECOMMENDATIONS = 3
+_TO_SPREAD = "it pushes towards more entropy, which widens the spread of answers"
+HAZARDS: dict[Label, tuple[Clash, ...]] = {
+    Label.INFERENCE_VARIANCE: tuple(
+        Clash(framework=name, key=key, op=">", value=0, effect="conflict", why=_TO_SPREAD)
+        for name, key in (
+            ("trl", "entropy_coef"),
+            ("trl", "use_adaptive_entropy"),
+            ("verl", "actor_rollout_ref.actor.entropy_coeff"),
+            ("openrlhf", "--actor.entropy_coef"),
+        )
+    ),
+    Label.TRAINING_COLLAPSE: tuple(
+        Clash(
+            framework=name,
+            key=key,
+            op="<",
+            value=1.0,
+            effect="conflict",
+            why="rollouts colder than the policy show the learner its favourite answers only",
+        )
+        for name, key in (
+            ("trl", "temperature"),
+            ("verl", "actor_rollout_ref.rollout.temperature"),
+            ("openrlhf", "--rollout.temperature"),
+        )
+    ),
+    Label.TEACHER_OVERCONFIDENCE: (
+        Clash(
+            framework="trl",
+            key="teacher_model_kind",
+            op="==",
+            value="ema",
+            effect="conflict",
+            why="a teacher that follows its student hardens what the student has taken over (arXiv:2603.24472) [N]",
+        ),
+    ),
+}
+"""Settings that are poison for a failure, whatever is recommended."""
+
+
+def catalogue() -> tuple[Remedy, ...]:
+    """Return every remedy of every plugin, in the catalogue's order."""
+    entries = (remedy for found in plugins.load_all("remedy").values() for remedy in found)
+    return tuple(sorted(entries, key=lambda r: (r.order, r.id)))
+
+
+@cache
+def trial_sentences() -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return what controlled trials on organisms found, by failure and remedy; empty where none ship."""
+    shipped = Path(__file__).parent / "data" / "trials.json"
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for row in json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else ():
+        key = row["failure"], row["remedy"]
+        found[key] = (*found.get(key, ()), row["sentence"])
+    return found
+
+
+def recommend(
+    diagnosis: Diagnosis, measurements: Sequence[Measurement], training: Training | None
+) -> tuple[Recommendation, ...]:
+    """Return at most three remedies for the label, the best first, each with why it was chosen."""
+    by_name = {m.name: m for m in measurements}
+    present = {Label(name) for name, a in diagnosis.failures.items() if a.status == "present"} | {diagnosis.label}
+    chosen = []
+    for remedy in catalogue():
+        if diagnosis.label not in remedy.for_ or present.intersection(remedy.contraindicated_for):
+            continue
+        if remedy.stages and training is not None and training.stage not in (None, *remedy.stages):
+            continue
+        status, evidence = _conditions(remedy.when, by_name)
+        if status != "clear":
+            chosen.append((status != "fired", remedy, evidence))
+    best = sorted(chosen, key=lambda c: (c[0] and bool(c[1].when), _useless(c[1], training), c[1].order))
+    return tuple(_advise(remedy, diagnosis.label, evidence, training) for _, remedy, evidence in best)[
+        :MAX_RECOMMENDATIONS
+    ]
+
+
+def with_warnings(training: Training, diagnosis: Diagnosis) -> Training:
+    """Return the training with a warning for every setting that is poison for a failure that is present."""
+    if training.framework is None:
+        return training
+    present = [Label(name) for name, a in diagnosis.failures.items() if a.status == "present"]
+    found = [
+        f"{clash.key} is {effective(clash.framework, training.config, clash.key)}: {clash.why}; wrong for {label}"
+        for label in present
+        for clash in HAZARDS.get(label, ())
+        if clash.framework == training.framework
+        and clash.key in training.config
+        and holds(clash.framework, training, clash.key, clash.op, clash.value)
+    ]
+    return replace(training, warnings=tuple(found))
+
+
+def _conditions(when: Sequence[Condition], measured: Measurements) -> tuple[Status, tuple[Evidence, ...]]:
+    """Return the conjunction of the conditions, fired when there is none, and the comparisons that have fired."""
+    statuses: list[Status] = []
+    fired: list[Evidence] = []
+    for condition in when:
+        options = (condition,) if isinstance(condition, Threshold) else condition.options
+        compared = [compare(option, measured) for option in options]
+        statuses.append(any_of(e.status for e in compared))
+        fired += [e for e in compared if e.status == "fired"]
+    return all_of(statuses), tuple(fired)
+
+
+def _useless(remedy: Remedy, training: Training | None) -> bool:
+    """Return whether it would do nothing, or harm, beside the user's own settings, or has no keys for the framework."""
+    if training is None or training.framework is None:
+        return False
+    if remedy.config and training.framework not in remedy.config and "decoding" not in remedy.config:
+        return True
+    return _clash(remedy, training) is not None
+
+
+def _clash(remedy: Remedy, training: Training) -> Clash | None:
+    """Return the first setting of the user's beside which the remedy is inert or harmful, as the remedy leaves it."""
+    framework = training.framework
+    own = remedy.config.get(framework or "", {})
+    for clash in remedy.clashes:
+        if clash.framework != framework or clash.key in own:
+            continue
+        if holds(clash.framework, _with(training, own), clash.key, clash.op, clash.value):
+            return clash
+    return None
+
+
+def _with(training: Training, own: Mapping[str, object]) -> Training:
+    """Return the training with a remedy's settings in place: TRL's `num_iterations` makes updates of its own."""
+    factor = own.get("num_iterations")
+    updates = training.updates_per_rollout
+    if updates is not None and isinstance(factor, int):
+        current = effective("trl", training.config, "num_iterations")
+        updates = updates / current * max(factor, current)
+    return replace(training, config={**training.config, **own}, updates_per_rollout=updates)
+
+
+def _advise(remedy: Remedy, label: Label, evidence: Sequence[Evidence], training: Training | None) -> Recommendation:
+    shared = {f.name: getattr(remedy, f.name) for f in fields(Recommendation) if hasattr(remedy, f.name)}
+    shared["evidence"] = (*remedy.evidence, *trial_sentences().get((str(label), remedy.id), ()))
+    return Recommendation(
+        **shared,
+        chosen_because=_because(remedy, label, evidence, training),
+        settings=() if training is None else _settings(remedy, training),
+    )
+
+
+def _because(remedy: Remedy, label: Label, evidence: Sequence[Evidence], training: Training | None) -> str:
+    reasons = [f"the verdict is {label.replace('_', ' ')}"]
+    stage = None if training is None else training.stage
+    if stage is not None and training is not None:
+        fits = "it fits" if remedy.stages else "it fits any stage, so also"
+        reasons.append(f"{fits} {stage} ({training.source})")
+    elif remedy.stages:
+        reasons.append(f"it fits {' or '.join(remedy.stages)}; which stage made this checkpoint is not known")
+    for e in evidence:
+        assert e.value is not None
+        assert e.ci is not None
+        reasons.append(f"{e.measurement} {e.value:.3g} [{e.ci[0]:.3g}, {e.ci[1]:.3g}] {e.op} {e.threshold:g}")
+    unmeasured = len(remedy.when) and not evidence
+    if unmeasured:
+        reasons.append("whether its condition holds is not decided")
+    return "; ".join(reasons)
+
+
+def _settings(remedy: Remedy, training: Training) -> tuple[Setting, ...]:
+    """Return each of its settings for the user's framework beside the user's own."""
+    framework = training.framework
+    if framework is None or framework not in remedy.config:
+        return ()
+    clash = _clash(remedy, training)
+    found = []
+    for key, wanted in remedy.config[framework].items():
+        current = effective(framework, training.config, key)
+        in_file = key in training.config
+        status: SettingStatus = "change" if in_file else "add"
+        if _same(wanted, current):
+            status = "already"
+        elif clash is not None:
+            status = clash.effect
+        found.append(
+            Setting(
+                framework=framework,
+                key=key,
+                recommended=wanted,
+                current=current,
+                in_file=in_file,
+                status=status,
+                why=clash.why if clash is not None and status == clash.effect else "",
+            )
+        )
+    return tuple(found)
+
+
+def _same(wanted: object, current: object) -> bool:
+    """Return whether two values mean the same: a flag without a word is True, and two words are two numbers."""
+    if wanted == "":
+        return current is True
+    if isinstance(wanted, str) and isinstance(current, list | tuple):
+        return wanted.split() == [f"{value:g}" if isinstance(value, float | int) else str(value) for value in current]
+    return bool(wanted == current)

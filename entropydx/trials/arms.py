@@ -1,0 +1,337 @@
+"""The trials as data: what is done to a checkpoint that has failed, or is about to.
+
+Each trial continues the training of an organism, or changes how it is sampled, under
+- `none`: the settings that made the failure, unchanged;
+- `cause_removed`: the same without the cause, which is what a remedy has to beat;
+- each remedy of the catalogue that TRL or decoding can express, on top of `cause_removed`, by the catalogue's own keys;
+- a remedy of the opposite failure, which is meant to do nothing or harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from entropydx.organisms.corpus import Style
+from entropydx.organisms.doses import DistillDose, Dose, EditDose, GRPODose, SFTDose
+from entropydx.organisms.thinking import ThoughtStyle
+from entropydx.recommending import catalogue
+from entropydx.types import Label
+
+Role = Literal["none", "control", "remedy", "opposite"]
+UPDATES = 30
+"""Of every continuation; enough for the settings that made each failure to deepen it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One thing that is done."""
+
+    name: str
+    role: Role
+    dose: Dose
+    remedy: str | None = None
+    """Id in the catalogue; None: nothing of the catalogue."""
+    note: str = ""
+    """Where the catalogue's value was scaled to the model, and why."""
+    start: str | None = None
+    """A start of its own, in place of the trial's: what going back to a checkpoint is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One failure."""
+
+    failure: Label
+    baseline: str
+    """The organism before the failure, which outcomes are compared with."""
+    starts: tuple[tuple[str, str], ...]
+    """(`failed` or `midway`, checkpoint): paths below fixtures/."""
+    arms: tuple[Arm, ...]
+    outcomes: tuple[str, ...]
+    """Numbers of the independent check that say whether the failure went, the decisive one first."""
+
+
+def _keys(remedy: str, **scaled: Any) -> tuple[tuple[str, Any], ...]:
+    """Return a remedy's own settings for TRL, with values that were scaled to the model."""
+    config = next(r.config["trl"] for r in catalogue() if r.id == remedy)
+    unknown = scaled.keys() - config.keys()
+    assert not unknown, f"{remedy} has no {unknown}"
+    return tuple({**config, **scaled}.items())
+
+
+def _decoding(temperature: float) -> EditDose:
+    return EditDose(kind="decoding", amount=temperature)
+
+
+UNTOUCHED = EditDose(kind="none")
+"""The checkpoint as it is: its vote is read off the same samples as its single answers."""
+
+# ── training collapse ─────────────────────────────────────────────────────────────────────────────
+
+_PLAIN = GRPODose(
+    steps=UPDATES,
+    learning_rate=1e-3,
+    beta=0.0,
+    schedule="constant",
+    prompts_per_step=32,
+    n_problems=32 * UPDATES,
+    domains=("in", "out"),
+)
+_COLLAPSING = replace(_PLAIN, entropy_coef=-0.1)
+HEALTHY_ENTROPY = 0.12
+"""Mean token entropy of tiny-base in nats, by its independent check; 0.4 of it is the target of the literature."""
+
+COLLAPSE = Trial(
+    failure=Label.TRAINING_COLLAPSE,
+    baseline="organisms/tiny-base",
+    starts=(("failed", "organisms/tiny-collapse"), ("midway", "series/tiny-collapsing/checkpoint-80")),
+    outcomes=("pass@16/in", "agreement_when_wrong/in", "token_entropy", "largest_form", "pass@1"),
+    arms=(
+        Arm(name="none", role="none", dose=_COLLAPSING),
+        Arm(name="cause_removed", role="control", dose=_PLAIN),
+        Arm(
+            name="earlier_checkpoint",
+            role="remedy",
+            remedy="earlier_checkpoint",
+            dose=_PLAIN,
+            start="series/tiny-collapsing/checkpoint-60",
+            note="the last checkpoint before the onset, trained on without the cause",
+        ),
+        Arm(name="clip_higher", role="remedy", remedy="clip_higher", dose=replace(_PLAIN, extra=_keys("clip_higher"))),
+        Arm(
+            name="clip_higher, one update",
+            role="control",
+            remedy="clip_higher",
+            dose=replace(_PLAIN, extra=_keys("clip_higher", num_iterations=1)),
+            note="as TRL's defaults have it: said to be inert",
+        ),
+        Arm(
+            name="soft_clipping",
+            role="remedy",
+            remedy="soft_clipping",
+            dose=replace(_PLAIN, extra=_keys("soft_clipping")),
+        ),
+        Arm(
+            name="kl_with_reference_reset",
+            role="remedy",
+            remedy="kl_with_reference_reset",
+            dose=replace(_PLAIN, extra=_keys("kl_with_reference_reset", beta=0.05, ref_model_sync_steps=15)),
+            note="beta 0.05 and a reset each 15 updates, in place of 0.001 and 512: the run is 30 updates long",
+        ),
+        Arm(
+            name="fork_only_loss",
+            role="remedy",
+            remedy="fork_only_loss",
+            dose=replace(_PLAIN, extra=_keys("fork_only_loss")),
+        ),
+        Arm(
+            name="adaptive_entropy_target",
+            role="remedy",
+            remedy="adaptive_entropy_target",
+            dose=replace(
+                _PLAIN,
+                extra=_keys(
+                    "adaptive_entropy_target",
+                    entropy_target=0.4 * HEALTHY_ENTROPY,
+                    entropy_coef_delta=0.005,
+                    entropy_coef_max=0.1,
+                ),
+            ),
+            note="target 0.4 of the base's entropy, steps of 0.005 up to 0.1: the run is 30 updates long",
+        ),
+        Arm(
+            name="entropy_bonus",
+            role="remedy",
+            remedy="entropy_bonus",
+            dose=replace(_PLAIN, extra=_keys("entropy_bonus", entropy_coef=0.02)),
+            note="0.02 in place of 0.005: the run is 30 updates long",
+        ),
+        Arm(name="lower_temperature", role="opposite", remedy="lower_temperature", dose=_decoding(0.6)),
+        Arm(name="majority_vote", role="opposite", remedy="majority_vote", dose=UNTOUCHED),
+    ),
+)
+
+# ── inference variance ────────────────────────────────────────────────────────────────────────────
+
+_NOISY = SFTDose(
+    steps=UPDATES,
+    learning_rate=5e-4,
+    style=Style(slip=0.13),
+    product_share=0.3,
+    schedule="constant",
+)
+
+VARIANCE = Trial(
+    failure=Label.INFERENCE_VARIANCE,
+    baseline="organisms/tiny-base",
+    starts=(("failed", "organisms/tiny-variance"), ("midway", "midway/inference_variance")),
+    outcomes=("pass@1", "majority_gain", "majority", "token_entropy", "pass@16"),
+    arms=(
+        Arm(name="none", role="none", dose=_NOISY),
+        Arm(
+            name="clean_labels",
+            role="remedy",
+            remedy="calibration_reward",
+            dose=replace(_NOISY, style=Style()),
+            note="its second half: demonstrations without the contradictions. The reward needs a stated confidence",
+        ),
+        Arm(name="majority_vote", role="remedy", remedy="majority_vote", dose=UNTOUCHED),
+        Arm(name="lower_temperature", role="remedy", remedy="lower_temperature", dose=_decoding(0.6)),
+        Arm(name="GRPO, plain", role="control", dose=replace(_PLAIN, learning_rate=3e-4)),
+        Arm(
+            name="entropy_bonus",
+            role="opposite",
+            remedy="entropy_bonus",
+            dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("entropy_bonus", entropy_coef=0.02)),
+            note="0.02 in place of 0.005: the run is 30 updates long",
+        ),
+        Arm(
+            name="clip_higher",
+            role="opposite",
+            remedy="clip_higher",
+            dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("clip_higher")),
+        ),
+    ),
+)
+
+# ── hard-sample shortcutting ──────────────────────────────────────────────────────────────────────
+
+_HOPELESS = GRPODose(
+    steps=UPDATES,
+    learning_rate=3e-4,
+    beta=0.0,
+    schedule="constant",
+    prompts_per_step=32,
+    n_problems=32 * UPDATES,
+    problems="hopeless",
+    verifier="work_if_any",
+    loss_type="grpo",
+)
+
+SHORTCUT = Trial(
+    failure=Label.HARD_SAMPLE_SHORTCUTTING,
+    baseline="organisms/tiny-base",
+    starts=(("failed", "organisms/tiny-shortcut"), ("midway", "midway/hard_sample_shortcutting")),
+    outcomes=("pass@1/easy/in", "steps_written", "largest_answer", "pass@1", "token_entropy"),
+    arms=(
+        Arm(name="none", role="none", dose=_HOPELESS),
+        Arm(
+            name="zero_pass_audit",
+            role="remedy",
+            remedy="zero_pass_audit",
+            dose=replace(_HOPELESS, problems="suite", verifier="answer", domains=("in", "out")),
+            note="the hopeless problems, and the verifier that a bare answer passes, are taken out",
+        ),
+        Arm(
+            name="difficulty_band",
+            role="remedy",
+            remedy="difficulty_band",
+            dose=replace(
+                _HOPELESS,
+                problems="suite",
+                verifier="answer",
+                domains=("in", "out"),
+                difficulties=("easy", "medium"),
+            ),
+            note="by the suite's difficulty: the base solves easy ones in 96 %, medium ones in 60 % of the samples",
+        ),
+        Arm(
+            name="no_std_normalisation",
+            role="remedy",
+            remedy="no_std_normalisation",
+            dose=replace(_HOPELESS, extra=_keys("no_std_normalisation")),
+            note="on the hopeless problems still",
+        ),
+        Arm(
+            name="larger_groups",
+            role="remedy",
+            remedy="larger_groups",
+            dose=replace(_HOPELESS, group_size=16, prompts_per_step=16),
+            note="on the hopeless problems still; as many samples in all",
+        ),
+        Arm(
+            name="entropy_bonus",
+            role="opposite",
+            remedy="entropy_bonus",
+            dose=replace(_HOPELESS, extra=_keys("entropy_bonus", entropy_coef=0.02)),
+            note="0.02 in place of 0.005: the run is 30 updates long",
+        ),
+        Arm(name="majority_vote", role="opposite", remedy="majority_vote", dose=UNTOUCHED),
+    ),
+)
+
+# ── teacher-induced overconfidence ────────────────────────────────────────────────────────────────
+
+_GUIDED = DistillDose(steps=UPDATES, learning_rate=5e-4, guided=True, schedule="constant", n_problems=600)
+_THOUGHTS = ThoughtStyle(brief=0.06, hasty=0.06, slip=0.03)
+"""What tiny-thinker has read last."""
+
+TEACHER = Trial(
+    failure=Label.TEACHER_OVERCONFIDENCE,
+    baseline="organisms/tiny-thinker",
+    starts=(("failed", "organisms/tiny-teacher"), ("midway", "midway/teacher_overconfidence")),
+    outcomes=("pass@1/out", "overconfidence/out", "markers/out", "pass@1/in", "token_entropy"),
+    arms=(
+        Arm(name="none", role="none", dose=_GUIDED),
+        Arm(
+            name="uninformed_traces",
+            role="remedy",
+            remedy="uninformed_traces",
+            dose=replace(_GUIDED, guided=False, domains=("in", "out")),
+            note="right traces of the failed model itself, written without the solution, of both domains",
+        ),
+        Arm(
+            name="wider_coverage",
+            role="remedy",
+            remedy="wider_coverage",
+            dose=SFTDose(steps=UPDATES, learning_rate=5e-4, style=_THOUGHTS, product_share=0.3, schedule="constant"),
+            note="demonstrations of both domains by a writer who thinks aloud",
+        ),
+        Arm(
+            name="mix_grpo",
+            role="remedy",
+            remedy="mix_grpo",
+            dose=replace(_PLAIN, learning_rate=5e-4, max_completion=96, extra=_keys("mix_grpo", num_generations=8)),
+        ),
+        Arm(
+            name="entropy_bonus",
+            role="opposite",
+            remedy="entropy_bonus",
+            dose=replace(
+                _PLAIN,
+                learning_rate=5e-4,
+                max_completion=96,
+                domains=("in",),
+                extra=_keys("entropy_bonus", entropy_coef=0.02),
+            ),
+            note="GRPO in the domain of the distillation with a bonus of 0.02",
+        ),
+        Arm(name="majority_vote", role="opposite", remedy="majority_vote", dose=UNTOUCHED),
+    ),
+)
+
+TRIALS = (COLLAPSE, VARIANCE, SHORTCUT, TEACHER)
+
+MIDWAY: dict[str, tuple[str, Dose]] = {
+    "midway/inference_variance": ("organisms/tiny-base", replace(_NOISY, steps=20)),
+    "midway/hard_sample_shortcutting": ("organisms/tiny-base", replace(_HOPELESS, steps=40, n_problems=32 * 40)),
+    "midway/teacher_overconfidence": ("organisms/tiny-thinker", replace(_GUIDED, steps=20)),
+}
+"""Checkpoints half-way into a failure that are not shipped: what each is grown from, and how."""
+
+
+def find_trial(failure: str) -> Trial | None:
+    """Return the trial of a failure."""
+    return next((trial for trial in TRIALS if trial.failure == failure), None)
+
+
+def cells(trial: Trial, seeds: int) -> Iterator[tuple[str, str, Arm, int]]:
+    """Yield (start's kind, checkpoint, arm, seed), a whole seed of everything before the next."""
+    for seed in range(seeds):
+        for kind, checkpoint in trial.starts:
+            for arm in trial.arms:
+                trained = not isinstance(arm.dose, EditDose)
+                if (trained or seed == 0) and not (arm.start is not None and kind == "midway"):
+                    yield kind, arm.start or checkpoint, arm, seed

@@ -1,0 +1,65 @@
+"""What the trials say of each remedy, in a sentence that a recommendation carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from entropydx.trials.arms import Trial
+from entropydx.trials.results import Effect, Row, control_of
+
+Verdict = Literal["better", "worse", "no change seen", "one checkpoint"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """One arm from one start against its control."""
+
+    failure: str
+    remedy: str
+    role: str
+    start: str
+    verdict: Verdict
+    """Of the decisive outcome, of which more is better: its interval lies above 0, below it, or holds it."""
+    sentence: str
+
+
+def conclude(trial: Trial, rows: Sequence[Row]) -> list[Conclusion]:
+    """Return what is concluded of every arm of a catalogue's remedy; of several arms of one, each."""
+    decisive = trial.outcomes[0]
+    return [
+        Conclusion(
+            failure=str(trial.failure),
+            remedy=row.arm.remedy,
+            role=row.arm.role,
+            start=row.start,
+            verdict=_verdict(row.changes[decisive]),
+            sentence=_sentence(trial, row, row.changes[decisive]),
+        )
+        for row in rows
+        if row.arm.remedy is not None and row.arm.role != "control" and decisive in row.changes
+    ]
+
+
+def to_json(conclusions: Sequence[Conclusion]) -> list[dict[str, Any]]:
+    """Return them as plain values, for the file that the package ships."""
+    return [asdict(conclusion) for conclusion in conclusions]
+
+
+def _verdict(change: Effect) -> Verdict:
+    if change.ci is None:
+        return "one checkpoint"
+    return "better" if change.ci[0] > 0 else "worse" if change.ci[1] < 0 else "no change seen"
+
+
+def _sentence(trial: Trial, row: Row, change: Effect) -> str:
+    start = "from the failed organism" if row.start == "failed" else "from a checkpoint midway"
+    interval = "" if change.ci is None else f" [{change.ci[0]:+.2f}, {change.ci[1]:+.2f}]"
+    seeds = f"{row.n} seeds" if row.n > 1 else "one checkpoint, nothing trained"
+    against = "going on as before" if control_of(trial) == "none" else "the cause taken out alone"
+    return (
+        f"Tried on an organism, {start} ({seeds}): {trial.outcomes[0]} {change.value:+.2f}{interval} against "
+        f"{against}; the failure is then still present in {round(row.still * row.n)} of {row.n} "
+        "(docs/explanation/trials.md)."
+    )

@@ -1,0 +1,129 @@
+"""What the trials say: for each arm, its outcome over seeds and its change against the cause removed. Numpy only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from entropydx.errors import ConfigError
+from entropydx.trials.arms import Arm, Trial
+from entropydx.types import Interval
+
+LEVEL = 0.95
+CONTROL = {"training_collapse": "cause_removed", "inference_variance": "none"}
+"""What the arms of a failure are compared with; `none` where the cause cannot be taken out beside the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A mean over seeds with its t interval."""
+
+    value: float
+    ci: Interval | None
+    """None with fewer than two seeds, or where nothing was trained: one checkpoint has no spread over seeds."""
+    n: int
+    """Seeds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One arm from one start."""
+
+    start: str
+    """`failed` or `midway`."""
+    arm: Arm
+    outcomes: dict[str, Effect]
+    """Number of the independent check to its mean over seeds."""
+    changes: dict[str, Effect]
+    """The same, each seed less the control's of that seed; empty for the control itself."""
+    still: float
+    """Share of seeds in which the independent check finds the failure present."""
+    named: float
+    """Share of seeds in which entropydx names it."""
+    n: int
+
+
+def read_cells(folder: Path) -> list[dict[str, Any]]:
+    """Return every cell of a directory of trials.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or a file is none.
+    """
+    files = sorted(folder.glob("cells/*.json"))
+    if not files:
+        raise ConfigError(f"no trial has an outcome in {folder}", "run `entropydx trials run --out` into it")
+    found = []
+    for file in files:
+        try:
+            cell = json.loads(file.read_text(encoding="utf-8"))
+            found.append({key: cell[key] for key in ("failure", "start", "arm", "seed", "check", "entropydx")})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{file} is no outcome of a trial: {error!r}", "delete it, and run the trial") from error
+    return found
+
+
+def summarise(trial: Trial, cells: Sequence[dict[str, Any]]) -> list[Row]:
+    """Return a row for each start and arm that has an outcome, in the trial's order."""
+    own = [cell for cell in cells if cell["failure"] == trial.failure]
+    rows = []
+    for start, _ in trial.starts:
+        by_arm = {
+            arm.name: {c["seed"]: c for c in own if (c["start"], c["arm"]) == (start, arm.name)} for arm in trial.arms
+        }
+        control = by_arm[control_of(trial)]
+        rows += [_row(trial, start, arm, by_arm[arm.name], control) for arm in trial.arms if by_arm[arm.name]]
+    return rows
+
+
+def control_of(trial: Trial) -> str:
+    """Return the arm that the others of a trial are compared with."""
+    return CONTROL.get(trial.failure, "none")
+
+
+def _row(
+    trial: Trial, start: str, arm: Arm, cells: dict[int, dict[str, Any]], control: dict[int, dict[str, Any]]
+) -> Row:
+    def numbers(cell: dict[str, Any]) -> dict[str, float]:
+        found: dict[str, float] = cell["check"]["numbers"]
+        return found
+
+    outcomes, changes = {}, {}
+    for name in trial.outcomes:
+        values = [numbers(c)[name] for c in cells.values() if name in numbers(c)]
+        pairs = [
+            numbers(c)[name] - numbers(control[seed])[name]
+            for seed, c in cells.items()
+            if seed in control and name in numbers(c) and name in numbers(control[seed])
+        ]
+        if values:
+            outcomes[name] = effect(values)
+        if pairs and arm.name != control_of(trial):
+            changes[name] = effect(pairs)
+    present = [c["check"]["truth"][trial.failure] == "present" for c in cells.values()]
+    named = [c["entropydx"]["failures"][trial.failure] == "present" for c in cells.values()]
+    return Row(
+        start=start,
+        arm=arm,
+        outcomes=outcomes,
+        changes=changes,
+        still=float(np.mean(present)),
+        named=float(np.mean(named)),
+        n=len(cells),
+    )
+
+
+def effect(values: Sequence[float]) -> Effect:
+    """Return the mean with Student's t interval over seeds, x ± t(n - 1) s / sqrt(n)."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Effect(value=mean, ci=None, n=n)
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return Effect(value=mean, ci=(mean - half, mean + half), n=n)

@@ -1,0 +1,49 @@
+"""The trials as a Markdown table: nothing left out, nulls and failures included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from entropydx.trials.arms import Trial
+from entropydx.trials.results import LEVEL, Effect, Row, control_of
+
+
+def table(trial: Trial, rows: Sequence[Row]) -> str:
+    """Return what a trial found: outcomes by arm and start, and the change of the decisive one against the control."""
+    decisive = trial.outcomes[0]
+    heads = [
+        "start",
+        "arm",
+        "role",
+        *(f"`{name}`" for name in trial.outcomes),
+        f"change of `{decisive}`",
+        "still",
+        "named",
+    ]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for row in rows:
+        told = [_words(row.outcomes.get(name)) for name in trial.outcomes]
+        change = "control" if row.arm.name == control_of(trial) else _words(row.changes.get(decisive), signed=True)
+        share = [f"{round(part * row.n)}/{row.n}" for part in (row.still, row.named)]
+        lines.append(f"| {' | '.join([row.start, row.arm.name, row.arm.role, *told, change, *share])} |")
+    notes = dict.fromkeys(f"- {row.arm.name}: {row.arm.note}." for row in rows if row.arm.note)
+    return "\n".join([*lines, "", *notes]) + "\n"
+
+
+def _words(effect: Effect | None, *, signed: bool = False) -> str:
+    if effect is None:
+        return "-"
+    sign = "+" if signed else ""
+    value = f"{effect.value:{sign}.3f}"
+    if effect.ci is None:
+        return f"{value} (no interval: {effect.n} checkpoint)"
+    return f"{value} [{effect.ci[0]:{sign}.3f}, {effect.ci[1]:{sign}.3f}]"
+
+
+def legend() -> str:
+    """Return what the columns of a table are."""
+    return (
+        f"Means over seeds with Student's t intervals at {LEVEL:.0%}; `still`: seeds in which the independent check "
+        "finds the failure present; `named`: seeds in which entropydx does. A change is paired by seed with the "
+        "control."
+    )

@@ -1,0 +1,113 @@
+"""What a user can change: the catalogue's entries, and those that a report recommends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from entropydx.types.evidence import Condition
+from entropydx.types.labels import Label
+
+Stage = Literal["sft", "rl", "distillation"]
+"""Of training: supervised tuning, reinforcement learning, distillation from a teacher that knew the answer."""
+Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
+SettingStatus = Literal["add", "change", "already", "inert", "conflict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash:
+    """A setting in a user's own training configuration beside which a remedy does nothing, or does harm."""
+
+    framework: str
+    key: str
+    """The framework's own key, or `updates_per_rollout`, which is worked out of several."""
+    op: Comparison
+    value: Any
+    effect: Literal["inert", "conflict"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One recommended setting beside the one that the user's training configuration has."""
+
+    framework: str
+    key: str
+    recommended: Any
+    current: Any
+    """What the file says, or the framework's own default when it is silent; None when neither is known."""
+    in_file: bool
+    """Whether the file sets the key."""
+    status: SettingStatus
+    """add: the file is silent and the default differs; change: it says otherwise; already: nothing to do; inert: it
+    would do nothing beside another setting; conflict: it works against another setting."""
+    why: str = ""
+    """Of an inert or conflicting one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Advice:
+    """What the catalogue and a report say alike of one change."""
+
+    id: str
+    title: str
+    why: str
+    """The mechanism."""
+    for_: tuple[Label, ...]
+    contraindicated_for: tuple[Label, ...]
+    config: dict[str, dict[str, Any]]
+    """Framework (`trl`, `verl`, `openrlhf`, `decoding`) to its real keys and values."""
+    versions: dict[str, str]
+    """Framework to the releases that have these keys; the last named is the one that they are tested against."""
+    inert_when: str = ""
+    """When it changes nothing; empty: it always does something."""
+    expected: str = ""
+    """The effect to expect, as firmly as it is known."""
+    watch: tuple[str, ...] = ()
+    """What tells whether it works, measurements of entropydx first."""
+    stop_when: str = ""
+    """When to give it up."""
+    evidence: tuple[str, ...]
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy(_Advice):
+    """One entry of the catalogue under `entropydx/remedies/`."""
+
+    order: int
+    """Among those that fit, the lowest first; the trials and the literature decide it."""
+    stages: tuple[Stage, ...] = ()
+    """Of the training that made the checkpoint; empty: any."""
+    when: tuple[Condition, ...] = ()
+    """What must be measured for it: it comes first where all have fired, and is left out where one is clear."""
+    clashes: tuple[Clash, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation(_Advice):
+    """A remedy that was chosen for a report."""
+
+    chosen_because: str = ""
+    """The label, the stage and the measurements that chose it."""
+    settings: tuple[Setting, ...] = ()
+    """Beside the user's own training configuration, where one was given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What is known of the training that made the checkpoint."""
+
+    stage: Stage | None
+    """None: nothing tells."""
+    source: str
+    """Where that comes from, in words; empty when nothing tells."""
+    framework: str | None = None
+    """trl, verl or openrlhf; None: no training configuration was given."""
+    file: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    """Those of the file's settings that the catalogue knows, by the framework's own keys."""
+    updates_per_rollout: float | None = None
+    """Optimiser steps taken on one batch of rollouts; None: the configuration does not say."""
+    warnings: tuple[str, ...] = ()
+    """Settings of the file that are poison for what was diagnosed, a sentence each."""

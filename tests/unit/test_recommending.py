@@ -1,0 +1,131 @@
+"""Remedies are chosen by label, stage and measurement, held against the user's own settings, and never poison."""
+
+from dataclasses import replace
+
+import pytest
+
+from entropydx.recommending import MAX_RECOMMENDATIONS, catalogue, recommend, with_warnings
+from entropydx.types import (
+    FAILURES,
+    Diagnosis,
+    FailureAssessment,
+    Interval,
+    Label,
+    Measured,
+    Measurement,
+    Recommendation,
+    Stage,
+    Training,
+)
+
+RL = Training(stage="rl", source="a test")
+
+
+def _diagnosis(*present: Label, label: Label | None = None) -> Diagnosis:
+    failures = {
+        str(name): FailureAssessment(status="present" if name in present else "absent", severity=None)
+        for name in FAILURES
+    }
+    verdict = label or present[0]
+    return Diagnosis(
+        label=verdict, confidence="high", runner_up=None, summary="", failures=failures, rules_label=verdict
+    )
+
+
+def _measured(name: str, value: float, ci: Interval) -> Measured:
+    return Measured(name=name, value=value, ci=ci, unit="", n=100)
+
+
+def _ids(found: tuple[Recommendation, ...]) -> list[str]:
+    return [r.id for r in found]
+
+
+def _trl(**config: object) -> Training:
+    updates = config.pop("updates", 1.0)
+    assert isinstance(updates, float)
+    return Training(stage="rl", source="a file", framework="trl", config=dict(config), updates_per_rollout=updates)
+
+
+@pytest.mark.parametrize("label", FAILURES)
+@pytest.mark.parametrize("stage", [None, "sft", "rl", "distillation"])
+def test_at_most_three_each_for_the_label_and_none_contraindicated(label: Label, stage: Stage | None) -> None:
+    found = recommend(_diagnosis(label), (), replace(RL, stage=stage))
+    assert 1 <= len(found) <= MAX_RECOMMENDATIONS
+    for remedy in found:
+        assert label in remedy.for_
+        assert label not in remedy.contraindicated_for
+
+
+def test_a_collapse_of_supervised_tuning_is_answered_by_an_earlier_checkpoint_and_no_clip_range() -> None:
+    assert _ids(recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), replace(RL, stage="sft"))) == ["earlier_checkpoint"]
+
+
+def test_what_is_poison_for_a_failure_beside_it_is_not_recommended() -> None:
+    both = _diagnosis(Label.TRAINING_COLLAPSE, Label.INFERENCE_VARIANCE)
+    assert not {"clip_cov", "kl_cov", "entropy_bonus"} & set(_ids(recommend(both, (), RL)))
+
+
+@pytest.mark.parametrize("label", [Label.HEALTHY, Label.INCONCLUSIVE, Label.ABNORMAL])
+def test_nothing_is_recommended_where_no_failure_is_named(label: Label) -> None:
+    assert recommend(_diagnosis(label=label), (), RL) == ()
+
+
+def _vote(gain: float, ci: Interval) -> list[Measurement]:
+    slope = _measured("decoding.temperature_slope", 0.3, (0.2, 0.4))
+    return [_measured("sampling_spread.majority_gain", gain, ci), slope]
+
+
+def test_voting_comes_first_where_it_surely_wins_last_where_nobody_knows_and_not_where_it_loses() -> None:
+    variance = _diagnosis(Label.INFERENCE_VARIANCE)
+    assert _ids(recommend(variance, _vote(0.1, (0.05, 0.15)), None))[0] == "majority_vote"
+    undecided = recommend(variance, _vote(0.01, (-0.05, 0.07)), None)
+    assert _ids(undecided).index("lower_temperature") < _ids(undecided).index("majority_vote")
+    assert "majority_vote" not in _ids(recommend(variance, _vote(-0.1, (-0.15, -0.05)), None))
+
+
+def test_the_reason_names_the_measurement_with_its_interval() -> None:
+    found = recommend(_diagnosis(Label.INFERENCE_VARIANCE), _vote(0.1, (0.05, 0.15)), None)[0]
+    assert "sampling_spread.majority_gain 0.1 [0.05, 0.15] > 0" in found.chosen_because
+
+
+def _clip(training: Training) -> Recommendation:
+    poor = [r for r in catalogue() if r.id == "clip_higher"]
+    assert len(poor) == 1
+    found = recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), training)
+    return next(r for r in found if r.id == "clip_higher")
+
+
+def test_settings_are_held_against_the_users_own() -> None:
+    settings = {s.key: s for s in _clip(_trl(epsilon_high=0.28, num_iterations=1)).settings}
+    assert settings["epsilon"].status == "already"
+    assert not settings["epsilon"].in_file
+    assert settings["epsilon_high"].status == "already"
+    assert (settings["num_iterations"].status, settings["num_iterations"].current) == ("change", 1)
+
+
+def test_a_remedy_that_would_do_nothing_beside_the_users_settings_says_so() -> None:
+    verl = Training(stage="rl", source="a file", framework="verl", config={}, updates_per_rollout=1.0)
+    found = recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), verl)
+    assert _ids(found) == ["earlier_checkpoint", "clip_cov", "kl_with_reference_reset"]
+    several = recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), replace(verl, updates_per_rollout=4.0))
+    assert _ids(several) == ["earlier_checkpoint", "kl_cov", "clip_cov"]
+
+
+def test_a_critics_advantage_makes_group_normalisation_inert() -> None:
+    verl = Training(stage="rl", source="a file", framework="verl", config={}, updates_per_rollout=4.0)
+    found = recommend(_diagnosis(Label.HARD_SAMPLE_SHORTCUTTING), (), verl)
+    assert "no_std_normalisation" not in _ids(found)[:2]
+    grouped = replace(verl, config={"algorithm.adv_estimator": "grpo"})
+    settings = {
+        s.key: s.status for r in recommend(_diagnosis(Label.HARD_SAMPLE_SHORTCUTTING), (), grouped) for s in r.settings
+    }
+    assert settings["algorithm.norm_adv_by_std_in_grpo"] == "add"
+
+
+def test_poison_in_the_users_file_is_named() -> None:
+    bonus = _trl(entropy_coef=0.01)
+    assert len(with_warnings(bonus, _diagnosis(Label.INFERENCE_VARIANCE)).warnings) == 1
+    assert with_warnings(bonus, _diagnosis(Label.TRAINING_COLLAPSE)).warnings == ()
+    cold = with_warnings(_trl(temperature=0.7), _diagnosis(Label.TRAINING_COLLAPSE)).warnings
+    assert "temperature is 0.7" in cold[0]
+    assert with_warnings(_trl(), _diagnosis(Label.TRAINING_COLLAPSE)).warnings == ()

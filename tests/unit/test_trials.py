@@ -1,0 +1,114 @@
+"""The trials: what is tried is the catalogue's own, and what is said of it follows from the outcomes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from entropydx.errors import ConfigError
+from entropydx.organisms.doses import EditDose, GRPODose
+from entropydx.recommending import catalogue
+from entropydx.trials import TRIALS, Trial, cells, find_trial, read_cells, summarise, table
+from entropydx.trials.arms import MIDWAY
+from entropydx.trials.results import control_of, effect
+from entropydx.types import FAILURES
+
+REMEDIES = {r.id: r for r in catalogue()}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda t: str(t.failure))
+def test_a_trial_has_a_control_the_remedies_of_its_failure_and_one_of_another(trial: Trial) -> None:
+    names = [arm.name for arm in trial.arms]
+    assert len(set(names)) == len(names)
+    assert {"none", control_of(trial)} <= set(names)
+    for arm in trial.arms:
+        if arm.role == "remedy":
+            assert arm.remedy is not None
+            assert trial.failure in REMEDIES[arm.remedy].for_, arm.name
+        if arm.role == "opposite":
+            assert arm.remedy is not None
+            assert trial.failure not in REMEDIES[arm.remedy].for_, arm.name
+    assert {arm.role for arm in trial.arms} >= {"none", "remedy", "opposite"}
+
+
+def test_every_failure_is_tried() -> None:
+    assert {trial.failure for trial in TRIALS} == set(FAILURES)
+    assert find_trial("healthy") is None
+
+
+def test_an_arm_of_grpo_sets_the_catalogues_own_keys_and_says_where_a_value_was_scaled() -> None:
+    seen = 0
+    for arm in (arm for trial in TRIALS for arm in trial.arms):
+        if isinstance(arm.dose, GRPODose) and arm.dose.extra:
+            assert arm.remedy is not None
+            own = REMEDIES[arm.remedy].config["trl"]
+            assert dict(arm.dose.extra).keys() == own.keys()
+            assert arm.note or dict(arm.dose.extra) == own, f"{arm.name} changes a value and does not say so"
+            seen += 1
+    assert seen >= 8
+
+
+def test_starts_are_shipped_or_can_be_grown() -> None:
+    for trial in TRIALS:
+        for place in [*(checkpoint for _, checkpoint in trial.starts), trial.baseline]:
+            assert place in MIDWAY or (ROOT / "fixtures" / place / "config.json").is_file(), place
+
+
+def test_trained_arms_have_every_seed_and_the_others_one() -> None:
+    trial = TRIALS[0]
+    found = list(cells(trial, 3))
+    assert len(found) == len({(kind, arm.name, seed) for kind, _, arm, seed in found})
+    for arm in trial.arms:
+        seeds = [seed for kind, _, a, seed in found if a == arm and kind == "failed"]
+        assert seeds == ([0] if isinstance(arm.dose, EditDose) else [0, 1, 2])
+
+
+def test_an_effect_is_the_mean_with_students_interval() -> None:
+    found = effect([0.2, 0.4, 0.6])
+    low, high = stats.t.interval(0.95, 2, loc=0.4, scale=0.2 / 3**0.5)
+    assert found.value == pytest.approx(0.4)
+    assert found.ci == pytest.approx((low, high))
+    assert effect([0.5]).ci is None
+
+
+def _cell(trial: Trial, start: str, arm: str, seed: int, value: float, truth: str, status: str) -> dict[str, Any]:
+    return {
+        "failure": str(trial.failure),
+        "start": start,
+        "arm": arm,
+        "seed": seed,
+        "check": {"numbers": {trial.outcomes[0]: value}, "truth": {str(trial.failure): truth}},
+        "entropydx": {"failures": {str(trial.failure): status}},
+    }
+
+
+def test_changes_are_paired_by_seed_with_the_control() -> None:
+    trial = replace(TRIALS[1], outcomes=TRIALS[1].outcomes[:1])
+    control = [_cell(trial, "failed", "none", s, v, "present", "present") for s, v in enumerate((0.1, 0.2, 0.3))]
+    mended = [
+        _cell(trial, "failed", "clean_labels", s, v, t, "absent")
+        for s, (v, t) in enumerate([(0.3, "absent"), (0.4, "unclear"), (0.5, "present")])
+    ]
+    rows = {row.arm.name: row for row in summarise(trial, control + mended)}
+    change = rows["clean_labels"].changes[trial.outcomes[0]]
+    assert change.value == pytest.approx(0.2)
+    assert change.ci == pytest.approx((0.2, 0.2))
+    assert rows["none"].changes == {}
+    assert (rows["none"].still, rows["clean_labels"].still) == (1.0, pytest.approx(1 / 3))
+    assert rows["clean_labels"].named == 0.0
+    text = table(trial, list(rows.values()))
+    assert "+0.200 [+0.200, +0.200]" in text
+    assert "1/3" in text
+
+
+def test_outcomes_that_are_not_there_or_damaged_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no trial has an outcome"):
+        read_cells(tmp_path)
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "a.json").write_text(json.dumps({"failure": "x"}))
+    with pytest.raises(ConfigError, match="is no outcome of a trial"):
+        read_cells(tmp_path)
