@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("entropydx-runs/gate-burn-in"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/gate_burn_in.json"))
     parser.add_argument("--runs", type=int, default=50, help="A/A runs of each kind.")
-    parser.add_argument("--power", type=int, default=3, help="Seeds of each failed organism.")
+    parser.add_argument("--power", type=int, default=2, help="Seeds of each failed organism.")
     parser.add_argument("--limit", type=int, default=200, help="Runs with a bound at the truth.")
     parser.add_argument(
         "--minutes", type=float, default=1e9, help="Then stop when a kind is done; the same command goes on."

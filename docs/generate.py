@@ -54,6 +54,8 @@ COMMANDS = (
     "organisms list",
     "organisms grow",
     "organisms lab",
+    "trials run",
+    "trials table",
 )
 
 

@@ -119,13 +119,17 @@ def sweep(*checkpoints: str | Path, progress: Progress | None = None, **settings
     return sweeps.sweep(refs, config.settings(settings, "sweep()"), progress=progress)
 
 
-def compare(*runs: str | Path, progress: Progress | None = None, **settings: Any) -> Compared:
+def compare(
+    *runs: str | Path, remedy: str | None = None, progress: Progress | None = None, **settings: Any
+) -> Compared:
     """Say what changed between a run and later ones, and whether what was done in between worked.
 
     Parameters
     ----------
     *runs : str or Path
         Run directories, report files, or checkpoints, which are diagnosed first; the one from before first.
+    remedy : str, optional
+        Id of the remedy of the catalogue that was tried in between: each pair says whether it did what it promised.
     progress : Progress, optional
         Receives stages and remarks; silent when left out.
     **settings
@@ -139,11 +143,12 @@ def compare(*runs: str | Path, progress: Progress | None = None, **settings: Any
     Raises
     ------
     EntropydxError
-        Two runs do not compare, or one could not be read or diagnosed.
+        Two runs do not compare, one could not be read or diagnosed, or the catalogue has no such remedy.
     """
     from entropydx import comparisons, config  # noqa: PLC0415
 
-    return comparisons.compare([str(run) for run in runs], config.settings(settings, "compare()"), progress=progress)
+    flags = config.settings(settings, "compare()")
+    return comparisons.compare([str(run) for run in runs], flags, progress=progress, remedy=remedy)
 
 
 def load_report(path: str | Path) -> Report:

@@ -53,12 +53,21 @@ class Evidence:
     """Of the measurements that the failure's decisive rules look at."""
     covered: frozenset[str] | None = None
     """Measurements of the rules behind `arose` and `receded`; None: all. Those of the deployment are not there."""
+    unseen: bool = False
+    """A measurement of the later run has no counterpart, so that what became of it is not known."""
 
     @property
     def still(self) -> bool:
         """Whether the whole pattern surely neither came in nor went, and nothing beside it moved."""
-        beside = [d for d in (*self.better, *self.worse) if self.covered and d.measurement not in self.covered]
-        return self.pattern() == self.pattern(back=True) == "clear" and not beside
+        return self.did_not_come and self.pattern(back=True) == "clear" and not self._beside(self.better)
+
+    @property
+    def did_not_come(self) -> bool:
+        """Whether the whole pattern surely did not come in, and nothing beside it got worse or cannot be compared."""
+        return self.pattern() == "clear" and not self.unseen and not self._beside(self.worse)
+
+    def _beside(self, deltas: Sequence[Delta]) -> list[Delta]:
+        return [d for d in deltas if self.covered and d.measurement not in self.covered]
 
     @property
     def better(self) -> list[Delta]:
@@ -72,9 +81,9 @@ class Evidence:
 
     @property
     def same(self) -> bool:
-        """Whether every change that could be measured is surely smaller than its margin."""
+        """Whether every change of what the later run measured is surely smaller than its margin."""
         measured = [d for d in self.deltas if d.move is not None]
-        return bool(measured) and all(d.move == "same" for d in measured)
+        return bool(measured) and not self.unseen and all(d.move == "same" for d in measured)
 
     def pattern(self, *, back: bool = False) -> Status | None:
         """Return whether the whole pattern came in (or went)."""
@@ -121,7 +130,7 @@ def failure_delta(failure: Label, e: Evidence, blamed: str | None, *, same: bool
     change: FailureChange = "unchanged" if same else "undecided" if blamed else became(e)
     untested = e.after.reason.startswith(UNTESTED) and (e.arose is None or e.arose.reason.startswith(UNTESTED))
     tested = not untested or change != "undecided"
-    ruled_out = e.after.status == "absent" or e.pattern() == "clear" or change in {*MENDED, "unchanged"}
+    ruled_out = e.after.status == "absent" or e.did_not_come or change in {*MENDED, "unchanged"}
     return FailureDelta(
         failure=failure,
         before=e.before.status,
@@ -208,9 +217,14 @@ def failure_deltas(two: Sides, deltas: Sequence[Delta], rules: Sequence[Rule]) -
             receded=None if backward is None else assess_by_rules(backward, failure),
             deltas=tuple(d for d in deltas if failure in d.about),
             covered=frozenset(t.measurement for r in judged if r.failure == failure for t in thresholds(r)),
+            unseen=any(failure in d.about and _has_no_counterpart(d, two.after.report) for d in deltas),
         )
         found.append(failure_delta(failure, evidence, blamed, same=two.same))
     return tuple(found)
+
+
+def _has_no_counterpart(change: Delta, after: Report) -> bool:
+    return change.change is None and after.row(change.measurement).value is not None
 
 
 def _heard(rows: Mapping[str, Measurement], judged: Sequence[Rule]) -> Hearing | None:
@@ -251,7 +265,7 @@ def rule_on(before: Report, after: Report, failures: Sequence[FailureDelta], del
         harmed.insert(0, f"it is abnormal now: {after.diagnosis.summary}")
     lost = [f"{d.measurement} {change_words(d)}" for d in deltas if not d.about and d.move == "worse"]
     answer = _answer(before, after, failures)
-    told = [f"{f.failure.words} is {_is(f)}" for f in failures if f.before == "present"]
+    told = [f"{f.failure.words} is {became_words(f)}" for f in failures if f.before == "present"]
     told += [harm for harm in harmed if harm not in told] or _otherwise(answer, before, after, failures, told)
     price = f" Paid: {'; '.join(lost)}." if lost else ""
     open_ = any(f.tested and not f.harm_ruled_out for f in failures)
@@ -275,8 +289,9 @@ def _otherwise(
     if answer != "nothing_to_fix" or told:
         return []
     unsure = ", ".join(f.failure.words for f in failures if f.tested and not f.harm_ruled_out)
-    harm = f"whether something got worse cannot be told of {unsure}" if unsure else "nothing got worse"
-    return [f"no failure was diagnosed before, and {harm}"]
+    harm = f"whether something got worse cannot be told of {unsure}" if unsure else "none appeared or got worse"
+    untested = ", ".join(f.failure.words for f in failures if not f.tested)
+    return [f"no failure was diagnosed before, and {harm}{'; untested: ' * bool(untested)}{untested}"]
 
 
 def _answer(before: Report, after: Report, failures: Sequence[FailureDelta]) -> Answer:
@@ -308,7 +323,8 @@ def _still_there(found: FailureDelta) -> bool:
     return found.change == "unchanged" or (found.change == "undecided" and found.after == "present")
 
 
-def _is(found: FailureDelta) -> str:
+def became_words(found: FailureDelta) -> str:
+    """Return what became of a failure, as it stands behind "is"."""
     if found.change == "undecided" and _still_there(found):
         return "still there, and whether there is less of it cannot be told"
     return _IS[found.change]

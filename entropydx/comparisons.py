@@ -16,11 +16,13 @@ from pathlib import Path
 from entropydx import __version__, document, pipeline, stats, store
 from entropydx.comparing import BY_CONSTRUCTION, failure_deltas, relative, rule_on
 from entropydx.config import RunConfig, Settings, resolve
-from entropydx.contrasts import Sides, delta, headlines, sides, thresholds
+from entropydx.contrasts import Sides, delta, headlines, promised, sides, thresholds
 from entropydx.errors import ConfigError
 from entropydx.lineup import Crew, Titled, check_told_once, digest, short_names, write_document
+from entropydx.promises import account
 from entropydx.protocols import Progress, Silent
 from entropydx.provenance import RUNS, Provenance
+from entropydx.recommending import find_remedy
 from entropydx.runs import Run, difference, have_same_prompts, is_run, open_run
 from entropydx.types import (
     COMPARISON_VERSION,
@@ -29,6 +31,7 @@ from entropydx.types import (
     Pair,
     Pairing,
     Protocol,
+    Remedy,
     Report,
     Rule,
     Tool,
@@ -51,7 +54,11 @@ LIKE = {
 
 
 def compare(
-    refs: Sequence[str], flags: Settings, project: Settings | None = None, progress: Progress | None = None
+    refs: Sequence[str],
+    flags: Settings,
+    project: Settings | None = None,
+    progress: Progress | None = None,
+    remedy: str | None = None,
 ) -> Compared:
     """Return what changed between the first of several runs, reports or checkpoints and each other one.
 
@@ -65,30 +72,34 @@ def compare(
     flags : Settings
         For the checkpoints, as for a single diagnosis; `run_dir` is the directory of the comparison. Beside a run, what
         is not set is taken from the first run's protocol.
+    remedy : str, optional
+        Id of the remedy that was tried in between: each pair then says whether it did what it promised.
 
     Raises
     ------
     ConfigError
-        Fewer than two, one is named twice, or two do not compare: the message says which setting differs.
+        Fewer than two, one is named twice, or two do not compare: the message says which setting differs. Or the
+        catalogue has no such remedy.
     EntropydxError
         A run cannot be read, or a diagnosis could not happen; nothing that was drawn is lost.
     """
     progress = progress or Silent()
     if len(refs) < FEWEST:
         raise ConfigError("one run compares with nothing", "name two or more: the one from before first")
+    tried = None if remedy is None else find_remedy(remedy)
     check_told_once(refs)
     names = short_names([_titled(ref) for ref in refs])
     runs = {name: open_run(Path(ref)) for name, ref in zip(names, refs, strict=True) if is_run(Path(ref))}
     drawn = [(name, ref) for name, ref in zip(names, refs, strict=True) if name not in runs]
     if not drawn:
         _say_unused(flags, progress)
-        return compared(runs)
+        return compared(runs, tried)
     like = next((run.report.protocol for run in runs.values()), None)
     asked = flags if like is None else _like(like, flags)
     config = replace(resolve(drawn[0][1], asked, project), adaptive=False)  # looks would differ from one to the other
     root = Path(config.run_dir) if config.run_dir else RUNS / f"comparison-{digest(config, drawn[0][1])}"
     runs |= _diagnose(drawn, config, root, progress)
-    found = compared({name: runs[name] for name in names})
+    found = compared({name: runs[name] for name in names}, tried)
     write_document(root / DOCUMENT, document.to_json(found))
     return found
 
@@ -129,8 +140,13 @@ def _diagnose(drawn: Sequence[tuple[str, str]], config: RunConfig, root: Path, p
 # ── the document ──────────────────────────────────────────────────────────────────────────────────
 
 
-def compared(runs: Mapping[str, Run]) -> Compared:
+def compared(runs: Mapping[str, Run], remedy: Remedy | None = None) -> Compared:
     """Return the document of two or more runs, by their names; the first one is *before*.
+
+    Parameters
+    ----------
+    remedy : Remedy, optional
+        What was tried in between.
 
     Raises
     ------
@@ -139,7 +155,7 @@ def compared(runs: Mapping[str, Run]) -> Compared:
     """
     rules = pipeline.rules()
     (name, before), *others = runs.items()
-    pairs = tuple(_pair((name, before), later, rules) for later in others)
+    pairs = tuple(_pair((name, before), later, rules, remedy) for later in others)
     codes = {pair.exit_code for pair in pairs}
     return Compared(
         schema_version=COMPARISON_VERSION,
@@ -165,16 +181,22 @@ def _run(name: str, run: Run) -> ComparedRun:
     )
 
 
-def _pair(first: tuple[str, Run], second: tuple[str, Run], rules: Sequence[Rule]) -> Pair:
+def _pair(first: tuple[str, Run], second: tuple[str, Run], rules: Sequence[Rule], remedy: Remedy | None) -> Pair:
     (was, before), (is_, after) = first, second
     pairing, shown = _pairing(first, second), headlines(rules)
-    level = max(1 - stats.ALPHA / len(shown), *(run.report.protocol.ci_level for run in (before, after)))
-    asked = {h.measurement for h in shown} | {t.measurement for r in relative(rules) for t in thresholds(r)}
+    held_to = () if remedy is None else promised(remedy, shown)
+    family = {h.measurement for h in (*shown, *held_to)}
+    level = max(1 - stats.ALPHA / len(family), *(run.report.protocol.ci_level for run in (before, after)))
+    asked = family | {t.measurement for r in relative(rules) for t in thresholds(r)}
     probes = {name.partition(".")[0] for name in asked}
     two = sides(before, after, level, probes, pairs=pairing is not None)
     deltas = tuple(delta(headline, two) for headline in shown)
     failures = failure_deltas(two, deltas, rules)
     ruling = rule_on(before.report, after.report, failures, deltas)
+    outcome = None
+    if remedy is not None:
+        labels = before.report.diagnosis.label, after.report.diagnosis.label
+        outcome = account(remedy, (delta(headline, two) for headline in held_to), failures, labels)
     side_by_side = two.same or bool(two.forward)
     return Pair(
         before=was,
@@ -185,10 +207,11 @@ def _pair(first: tuple[str, Run], second: tuple[str, Run], rules: Sequence[Rule]
         exit_code=ruling.exit_code,
         pairing=pairing if pairing is not None and side_by_side else "none",
         level=level,
-        family=len(shown),
+        family=len(family),
         failures=failures,
         deltas=deltas,
         notes=_notes(two, pairing),
+        promise=outcome,
     )
 
 

@@ -29,6 +29,7 @@ from entropydx.types import (
     Measurement,
     Missing,
     Move,
+    Remedy,
     Rule,
     Threshold,
 )
@@ -39,6 +40,8 @@ AGAINST_ITSELF = {"coverage.support_retention": 1.0, "shortcutting.easy_regressi
 """Measurements of decisive rules that are about a change in their `value`, and that value where nothing changes."""
 DEPLOYED = "deployment"
 """Part of the name of a measurement of the sampling that a checkpoint is deployed with."""
+NUMERICS = "decoding.greedy_"
+"""Beginning of the names of measurements of the arithmetic: the same weights, drawn alike, may well differ in them."""
 LOSS = "EDX909"
 """The rule whose conditions say what a lost outcome is."""
 ENTROPY = "token_entropy.mean"
@@ -87,6 +90,13 @@ def headlines(rules: Sequence[Rule]) -> tuple[Headline, ...]:
             for threshold in _flat(rule.when):
                 _add(found, threshold, (rule.failure,))
     return tuple(found.values())
+
+
+def promised(remedy: Remedy, known: Sequence[Headline]) -> tuple[Headline, ...]:
+    """Return the measurements that a remedy makes promises of: as the rules know them, else without a margin."""
+    by_name = {h.measurement: h for h in known}
+    names = dict.fromkeys(promise.measurement for promise in remedy.promises)
+    return tuple(by_name.get(name) or Headline(measurement=name, ratio=name.endswith(RATIO)) for name in names)
 
 
 def thresholds(rule: Rule) -> Iterator[Threshold]:
@@ -205,10 +215,11 @@ def _at(measurement: Measurement, own: float, level: float) -> Measurement:
     """Return a measurement of a report with its intervals at another level."""
     if not isinstance(measurement, Measured) or own == level:
         return measurement
+    widened = _widened_ratio if measurement.name.endswith(RATIO) else _widened
     ci, delta_ci = measurement.ci, measurement.delta_ci
     return replace(
         measurement,
-        ci=None if ci is None else _widened(measurement.value, ci, own, level),
+        ci=None if ci is None else widened(measurement.value, ci, own, level),
         delta_ci=None if delta_ci is None else _widened(measurement.delta or 0.0, delta_ci, own, level),
     )
 
@@ -219,19 +230,31 @@ def _widened(value: float, ci: Interval, own: float, level: float) -> Interval:
     return value + (ci[0] - value) * factor, value + (ci[1] - value) * factor
 
 
+def _widened_ratio(value: float, ci: Interval, own: float, level: float) -> Interval:
+    """Return a quotient's interval likewise, in its logarithm; one that reaches zero has none, and stays there."""
+    if ci[0] > 0:
+        low, high = _widened(math.log(value), (math.log(ci[0]), math.log(ci[1])), own, level)
+        return math.exp(low), math.exp(high)
+    low, high = _widened(value, ci, own, level)
+    return max(low, 0.0), high
+
+
 # ── one change ────────────────────────────────────────────────────────────────────────────────────
 
 
 def delta(headline: Headline, two: Sides) -> Delta:
     """Return one headline measurement of two runs with the interval of its change, or why there is none."""
-    own = two.same or (two.same_policy and DEPLOYED not in headline.measurement)
+    name = headline.measurement
+    own = (two.same or (two.same_policy and DEPLOYED not in name)) and not name.startswith(NUMERICS)
     found = _by_construction(headline, two) if own else _measured(headline, two)
-    row = two.forward.get(headline.measurement)
+    row = two.forward.get(name)
     if found.change is None and isinstance(row, Missing):
         found = replace(found, missing_reason=row.reason)
     found = replace(found, scale="ratio" if headline.ratio else "difference", worse=headline.worse)
     if found.change is None:
         return found
+    if found.ci == (headline.null, headline.null):
+        found = replace(found, change=headline.null)  # by construction: what differs is the rounding of a float
     return replace(found, margin=headline.margin, move=move(headline, found.ci))
 
 
@@ -301,8 +324,10 @@ def _of_reports(headline: Headline, two: Sides) -> Delta:
     after, before = map(_logarithm, rows) if headline.ratio else rows
     found = independent_change(after, before, tokens_compare=tokens_compare(*reports))
     if isinstance(found, Missing) or found.delta is None:
-        reason = found.reason if isinstance(found, Missing) else found.note or "no change"
-        return Delta(measurement=name, about=headline.about, missing_reason=reason.removeprefix("no change: "))
+        reason = found.reason if isinstance(found, Missing) else (found.note or "").removeprefix("no change: ")
+        lacking = [when for when, row in (("before", before), ("after", after)) if isinstance(row, Missing)]
+        whose = f"{lacking[0]}, " if len(lacking) == 1 else ""
+        return Delta(measurement=name, about=headline.about, missing_reason=whose + reason)
     back = math.exp if headline.ratio else float
     return Delta(
         measurement=name,

@@ -38,7 +38,7 @@ from entropydx.types import (
 AUTO = "auto"
 FALLBACK = "generic"
 """The importer that is asked last: what it takes, others may too."""
-NOT_DRAWN = "the samples were imported: nothing is drawn or scored beside them"
+NOT_DRAWN = "nothing is drawn or scored beside imported samples"
 UNREAD = 0.5
 """Share of texts without an answer from which the extraction is doubted aloud: most of them."""
 
@@ -206,13 +206,13 @@ def _grade(
     gold = all(g.prompt.answer for g in groups)
     spec = options.verifier
     if spec is None and (graded or not gold or not groups):
-        return tuple(sampling.check(g) for g in groups), _with_partial(groups, source)
+        return tuple(sampling.check(g) for g in groups), _with_limits(groups, source)
     spec = spec or _usual_verifier(groups)
     keeps = not gold or (options.score is not None and graded)
     found = tuple(_verified(g, spec, keeps_grades=keeps) for g in groups)
     by = f"the {spec.type} verifier of entropydx"
     source = replace(source, answers_from=by, graded_by=source.graded_by if keeps else by)
-    return found, _with_partial(found, source)
+    return found, _with_limits(found, source)
 
 
 def _usual_verifier(groups: Iterable[Group]) -> VerifierSpec:
@@ -235,8 +235,8 @@ def _verified(group: Group, spec: VerifierSpec, *, keeps_grades: bool) -> Group:
     return replace(found, completions=tuple(replace(c, grade=theirs.grade) for c, theirs in own))
 
 
-def _with_partial(groups: Iterable[Group], source: ImportSource) -> ImportSource:
-    """Say how many grades are between wrong and right, which the probes do not count as right, and how many lack."""
+def _with_limits(groups: Sequence[Group], source: ImportSource) -> ImportSource:
+    """Note what a verdict on these samples does not rest on: grades that are no yes or no, or lack, and truncation."""
     grades = [c.grade for g in groups for c in g.completions]
     known = [grade for grade in grades if grade is not None]
     between = sum(0 < grade < 1 for grade in known)
@@ -247,6 +247,8 @@ def _with_partial(groups: Iterable[Group], source: ImportSource) -> ImportSource
         )
     if known and len(known) < len(grades):
         notes.append(f"{len(grades) - len(known)} of {len(grades)} completions have no grade, so none of them counts")
+    if any(c.finish_reason == "unknown" for g in groups for c in g.completions):
+        notes.append("whether texts were cut off at the token limit is unknown, and not tested")
     return replace(source, notes=(*source.notes, *notes))
 
 

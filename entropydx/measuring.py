@@ -21,10 +21,7 @@ UNKNOWN = (
 UNKNOWN_BASELINE = (
     "the exact entropies of the baseline are unknown, because its model was not at hand to score its tokens"
 )
-UNWRITTEN = (
-    "no tool writes the exact entropies at temperature 1 of its own samples: `entropydx diagnose` of the checkpoint "
-    "measures them"
-)
+UNWRITTEN = "imported samples have no exact entropies: `entropydx diagnose` of the checkpoint measures them"
 REASONS: Mapping[Need, str] = {
     "grades": "the samples are not graded: the tool wrote no grade in [0, 1], and there is no gold answer to grade by "
     "(--score names a column, --map gold=COLUMN the gold answers)",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from entropydx import __version__, document, measuring, plugins, stats, store
-from entropydx.classifier import Classifier
+from entropydx.classifier import Classifier, Opinion
 from entropydx.config import RunConfig
 from entropydx.errors import RunStoreError
 from entropydx.examples import pick_examples
@@ -31,6 +31,7 @@ from entropydx.sampling import StageProgress, read_samples
 from entropydx.training_config import read_training, training_of
 from entropydx.triage import exit_code, triage
 from entropydx.types import (
+    FAILURES,
     SCHEMA_VERSION,
     CheckpointInfo,
     Cost,
@@ -104,12 +105,19 @@ def row(measurement: Measurement) -> MeasurementRow:
     return MeasurementRow(**asdict(measurement))
 
 
-def judge(measurements: Sequence[Measurement], *, has_baseline: bool) -> Judged:
-    """Return what rules, classifier and triage say of measurements."""
+def judge(measurements: Sequence[Measurement], *, has_baseline: bool, imported: bool = False) -> Judged:
+    """Return what rules, classifier and triage say of measurements.
+
+    Parameters
+    ----------
+    imported : bool
+        Whether another tool drew the samples: what the classifier looks at is then hardly ever all there, so that it
+        abstains goes without saying.
+    """
     findings = find(measurements, has_baseline=has_baseline)
-    opinion = None
-    if not any(isinstance(m, Missing) and m.reason == NO_SAMPLES for m in measurements):
-        opinion = Classifier.load().assess({m.name: m for m in measurements}, has_baseline)
+    opinion: Opinion | None = Classifier.load().assess({m.name: m for m in measurements}, has_baseline)
+    if imported and opinion is not None and all(opinion.probability(f) is None for f in FAILURES):
+        opinion = None
     diagnosis = triage(findings, has_baseline=has_baseline, opinion=opinion)
     return Judged(measurements=tuple(measurements), findings=findings, diagnosis=diagnosis)
 
@@ -293,7 +301,8 @@ def retriage(path: Path) -> Report:
             cost=previous.cost,
             training=previous.training,
         )
-        judged = judge([to_measurement(r) for r in previous.measurements], has_baseline=origin.compares)
+        measured = [to_measurement(r) for r in previous.measurements]
+        judged = judge(measured, has_baseline=origin.compares, imported=origin.protocol.imported is not None)
         return build_report(origin, judged, None, previous)
     manifest = store.read_manifest(path)
     if "protocol" not in manifest or "passes" not in manifest:
@@ -308,7 +317,8 @@ def retriage(path: Path) -> Report:
     probes = chosen_probes(origin.protocol.probes)
     with stats.at_level(origin.protocol.ci_level):
         measured = [*measure(probes, samples, theirs), *_logged(manifest)]
-        return build_report(origin, judge(measured, has_baseline=origin.compares), samples)
+        judged = judge(measured, has_baseline=origin.compares, imported=origin.protocol.imported is not None)
+        return build_report(origin, judged, samples)
 
 
 def _logged(manifest: Mapping[str, Any]) -> list[Measurement]:

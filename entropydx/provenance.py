@@ -178,6 +178,8 @@ def _of_import(protocol: Protocol) -> Iterator[str]:
         yield f"{ours.tool} cut the reasoning out: what is measured of texts is measured of the rest."
     for role, source in (("", ours), ("Of the baseline: ", theirs)):
         for note in source.notes if source is not None else ():
+            if role and note in ours.notes:
+                continue
             yield f"{role}{note[:1].upper()}{note[1:]}."
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from entropydx import plugins
+from entropydx.errors import PluginNotFoundError
 from entropydx.findings import Measurements, all_of, any_of, compare
 from entropydx.training_config import effective, holds
 from entropydx.types import (
@@ -76,6 +77,20 @@ def catalogue() -> tuple[Remedy, ...]:
     """Return every remedy of every plugin, in the catalogue's order."""
     entries = (remedy for found in plugins.load_all("remedy").values() for remedy in found)
     return tuple(sorted(entries, key=lambda r: (r.order, r.id)))
+
+
+def find_remedy(name: str) -> Remedy:
+    """Return the remedy of the catalogue with an id.
+
+    Raises
+    ------
+    PluginNotFoundError
+        There is none; the hint names the nearest one.
+    """
+    known = {remedy.id: remedy for remedy in catalogue()}
+    if name not in known:
+        raise PluginNotFoundError("remedy", name, known)
+    return known[name]
 
 
 @cache

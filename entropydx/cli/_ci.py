@@ -88,14 +88,11 @@ def prepare(*, junit: str | None, gitlab: str | None) -> None:
     ConfigError
         A path cannot be written.
     """
-    from entropydx.cli._output import check_writable, write
-    from entropydx.errors import ConfigError
+    from entropydx.cli._output import check_file, write
     from entropydx.reporters import _gitlab, _junit
 
-    for flag, path in (("--junit", junit), ("--gitlab", gitlab)):
-        if path == "-":
-            raise ConfigError(f"{flag} needs a file", "stdout carries the report")
-        check_writable(path)
+    check_file("--junit", junit)
+    check_file("--gitlab", gitlab)
     if junit is not None:
         write(Path(junit), _junit.unfinished(UNFINISHED))
     if gitlab is not None:

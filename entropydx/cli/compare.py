@@ -46,6 +46,14 @@ def command(
     batch_rows: _options.BatchRows = None,
     workers: _options.Workers = None,
     ray: _options.Ray = None,
+    remedy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="The remedy that was tried in between, by its id in a report or docs/reference/remedies.md: says "
+            "whether it did what it promised.",
+        ),
+    ] = None,
     run_dir: Annotated[
         str | None,
         typer.Option(
@@ -69,12 +77,12 @@ def command(
     """
     flags = _options.given(locals())
     from entropydx import comparisons
-    from entropydx.cli._output import check_writable, emit_comparison
+    from entropydx.cli._output import check_file, check_writable, emit_comparison
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
 
     check_writable(json)
-    check_writable(csv)
+    check_file("--csv", csv)
     with ConsoleProgress(quiet=quiet) as progress:
-        found = comparisons.compare(runs, settings(flags, "the command line"), load_project(config), progress)
+        found = comparisons.compare(runs, settings(flags, "the command line"), load_project(config), progress, remedy)
     return emit_comparison(found, json=json, csv=csv, format=format, quiet=quiet, exit_zero=exit_zero)

@@ -65,12 +65,12 @@ def command(
     """
     flags = _options.given(locals())
     from entropydx import sweeps
-    from entropydx.cli._output import check_writable, emit_sweep
+    from entropydx.cli._output import check_file, check_writable, emit_sweep
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
 
     check_writable(json)
-    check_writable(csv)
+    check_file("--csv", csv)
     with ConsoleProgress(quiet=quiet) as progress:
         found = sweeps.sweep(checkpoints, settings(flags, "the command line"), load_project(config), progress)
     return emit_sweep(found, json=json, csv=csv, format=format, quiet=quiet, exit_zero=exit_zero)

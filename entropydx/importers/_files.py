@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from entropydx.importers._reading import refuse
 
@@ -48,11 +48,6 @@ def names(path: Path, files: Iterable[Path | None]) -> tuple[str, ...]:
     """Return files as they are named in a report: relative to the directory that the user named, or to the file's."""
     base = path if path.is_dir() else path.parent
     return tuple(Path(os.path.relpath(file, base)).as_posix() for file in files if file is not None)
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """Return an object of a document; an empty one where something else stands, or nothing."""
-    return value if isinstance(value, Mapping) else {}
 
 
 def with_reasoning(reasoning: str | None, text: str) -> str:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from entropydx.errors import ImportFileError
-from entropydx.importers._files import mapping, names, one_file, with_reasoning
+from entropydx.importers._fields import listed, mapping, name_of
+from entropydx.importers._files import names, one_file, with_reasoning
 from entropydx.importers._inspect_log import is_log, read_log
 from entropydx.importers._reading import (
     PROMPT_FIELDS,
@@ -54,7 +55,7 @@ class Inspect:
         whole = [(where, row) for where, row in rows if _said(row)]
         if not whole:
             refuse(str(file), "it holds no sample that the model answered", "was it run with --no-log-samples?")
-        evaluation = column(log, "eval", str(file))
+        evaluation = mapping(column(log, "eval", str(file)))
         scorer = _scorer(whole, file, options)
         groups, notes = same_k(_group(members, scorer, options) for members in _by_sample(whole))
         config = {
@@ -101,7 +102,9 @@ def _remarks(log: Mapping[str, Any], rows: Sequence[Row], whole: Sequence[Row]) 
         found.append(f"the evaluation did not finish (status {status}): these are the samples until then")
     if len(whole) < len(rows):
         found.append(f"{len(rows) - len(whole)} of {len(rows)} samples have no answer of the model and are left out")
-    several = sum(sum(m.get("role") == "assistant" for m in row.get("messages") or ()) > 1 for _, row in whole)
+    several = sum(
+        sum(mapping(m).get("role") == "assistant" for m in listed(row.get("messages"))) > 1 for _, row in whole
+    )
     if several:
         found.append(f"in {several} of {len(whole)} samples the model spoke more than once: its last words are taken")
     return found
@@ -114,7 +117,7 @@ def _by_sample(rows: Sequence[Row]) -> list[list[Row]]:
     """Return the epochs of every sample, in their order."""
     by_sample: dict[str, list[Row]] = defaultdict(list)
     for where, row in rows:
-        by_sample[str(column(row, "id", where))].append((where, row))
+        by_sample[name_of(row, "id", where)].append((where, row))
     for epochs in by_sample.values():
         epochs.sort(key=lambda epoch: number(epoch[1].get("epoch")) or 0.0)
     return list(by_sample.values())
@@ -157,7 +160,10 @@ def _asked(where: str, row: Mapping[str, Any]) -> dict[str, Any]:
     given = column(row, "input", where)
     if isinstance(given, str):
         return {"prompt": _resolved(given, row)}
-    messages = [{"role": str(m.get("role")), "content": _content(m.get("content"), row)} for m in map(mapping, given)]
+    asked = [m for m in map(mapping, listed(given)) if m]
+    if not asked:
+        refuse(where, "'input' is neither a text nor messages")
+    messages = [{"role": str(m.get("role")), "content": _content(m.get("content"), row)} for m in asked]
     return {"messages": tuple(messages)}
 
 
@@ -200,7 +206,7 @@ def _content(content: Any, row: Mapping[str, Any]) -> str:
     """Return a message's text; of several parts, those that are text, behind the reasoning."""
     if isinstance(content, str) or content is None:
         return _resolved(content or "", row)
-    parts = [mapping(part) for part in content]
+    parts = [mapping(part) for part in listed(content)]
     reasoning = "\n".join(str(p.get("reasoning") or "") for p in parts if p.get("type") == "reasoning")
     text = "".join(str(p.get("text") or "") for p in parts if p.get("type") == "text")
     return with_reasoning(_resolved(reasoning, row), _resolved(text, row))

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from entropydx.importers._files import MANY_TEXTS, NO_SAMPLES, mapping, names, one_file, with_reasoning
+from entropydx.importers._fields import listed, mapping, text, token_ids
+from entropydx.importers._files import MANY_TEXTS, NO_SAMPLES, names, one_file, with_reasoning
 from entropydx.importers._reading import (
     PROMPT_FIELDS,
     SCORE_HINT,
@@ -26,6 +27,7 @@ from entropydx.importers._reading import (
     first_row,
     grade,
     number,
+    prompt_id,
     prompt_of,
     read_object,
     read_rows,
@@ -116,12 +118,14 @@ def _limit(rows: Sequence[Row], sampling: Mapping[str, Any]) -> int | None:
 
 def _texts(where: str, row: Mapping[str, Any]) -> list[str]:
     response = mapping(column(row, "model_response", where))
-    texts = response.get("text") or []
+    texts = listed(response.get("text"))
     if not texts and response.get("logprobs"):
         refuse(where, NO_SAMPLES, "import the details of a generative task")
-    if not texts:
-        refuse(where, "'model_response' has no text: are the details of lighteval 0.11 or newer?")
-    kept = response.get("reasonings") or [None] * len(texts)
+    if not texts or not all(isinstance(text, str) for text in texts):
+        refuse(where, "'model_response' has no texts: are the details of lighteval 0.11 or newer?")
+    kept = listed(response.get("reasonings")) or [None] * len(texts)
+    if len(kept) != len(texts):
+        refuse(where, f"'model_response' has {len(texts)} texts and {len(kept)} reasonings")
     return [with_reasoning(reasoning, text) for reasoning, text in zip(kept, texts, strict=True)]
 
 
@@ -131,7 +135,7 @@ def _score(rows: Sequence[Row], options: ImportOptions) -> str | None:
         return None
     if options.score is not None:
         return options.score
-    known = list(mapping(rows[0][1]["metric"]))
+    known = list(mapping(column(rows[0][1], "metric", rows[0][0])))
     if len(known) > 1 and options.verifier is None:
         refuse(rows[0][0], f"several metrics were taken: {', '.join(known)}", SCORE_HINT)
     return known[0] if len(known) == 1 else None
@@ -143,21 +147,24 @@ def _groups(rows: Sequence[Row], score: str | None, endings: _Endings, options: 
 
 def _group(where: str, row: Mapping[str, Any], score: str | None, endings: _Endings, options: ImportOptions) -> Group:
     doc = mapping(column(row, "doc", where))
-    choices, index = doc.get("choices") or [], doc.get("gold_index")
+    choices, index = listed(doc.get("choices")), doc.get("gold_index")
     gold = choices[index] if isinstance(index, int) and 0 <= index < len(choices) else None
-    known = {"id": doc.get("id"), "prompt": str(column(doc, "query", where)), "gold": gold}
-    own = None if score is None else grade(column(mapping(row["metric"]), score, where), where, score)
+    asked = text(doc, "query", where)
+    known = {"id": doc.get("id") or prompt_id(asked), "prompt": asked, "gold": gold}
+    own = None if score is None else grade(column(mapping(column(row, "metric", where)), score, where), where, score)
     texts = _texts(where, row)
-    outputs: list[list[int]] | list[None] = _outputs(row) or [None] * len(texts)
+    outputs: list[list[int]] | list[None] = _outputs(where, row) or [None] * len(texts)
+    if len(outputs) != len(texts):
+        refuse(where, f"'model_response' has {len(texts)} texts and {len(outputs)} lists of tokens")
     completions = []
-    for text, ids in zip(texts, outputs, strict=True):
+    for written, ids in zip(texts, outputs, strict=True):
         tokens = endings.cut(ids)
         completions.append(
             Completion(
                 token_ids=None if tokens is None else np.array(tokens, dtype=np.int32),
                 logprobs=None,
                 entropies=None,
-                text=text,
+                text=written,
                 finish_reason=endings.reason(tokens),
                 grade=own,
             )
@@ -168,8 +175,9 @@ def _group(where: str, row: Mapping[str, Any], score: str | None, endings: _Endi
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _outputs(row: Mapping[str, Any]) -> list[list[int]]:
-    return mapping(row.get("model_response")).get("output_tokens") or []
+def _outputs(where: str, row: Mapping[str, Any]) -> list[list[int]]:
+    outputs = listed(mapping(row.get("model_response")).get("output_tokens"))
+    return [token_ids(ids, "output_tokens", where).tolist() for ids in outputs]
 
 
 def _end_token(rows: Sequence[Row]) -> int | None:
@@ -177,7 +185,7 @@ def _end_token(rows: Sequence[Row]) -> int | None:
 
     None where no token is so, or where two end most of them: then it is not known what is padding.
     """
-    outputs = [ids for _, row in rows for ids in _outputs(row) if ids]
+    outputs = [ids for where, row in rows for ids in _outputs(where, row) if ids]
     last = Counter(ids[-1] for ids in outputs)
     ends = [t for t in last if all(set(ids[ids.index(t) :]) == {t} for ids in outputs if t in ids)]
     ends = [t for t in ends if 2 * last[t] > len(outputs)]

@@ -8,13 +8,13 @@ graded anew against the target. What it says of model and sampling stands in `re
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from entropydx.importers._files import MANY_TEXTS, NO_SAMPLES, mapping, names, one_file
+from entropydx.importers._fields import listed, mapping, name_of
+from entropydx.importers._files import MANY_TEXTS, NO_SAMPLES, names, one_file
 from entropydx.importers._reading import (
     PROMPT_FIELDS,
     Row,
@@ -75,8 +75,7 @@ class LmEval:
             max_new_tokens=_limit(settings) or options.max_new_tokens,
             graded_by=None if score is None else f"{score} of lm-eval, filter {wanted}",
             answers_from=f"filter {wanted} of lm-eval" if single else None,
-            reasoning_stripped="think_end_token"
-            in json.dumps([mapping(results.get("config")).get("model_args"), settings]),
+            reasoning_stripped=_strips(mapping(results.get("config")).get("model_args")),
             notes=(*notes, *_cut(settings)),
         )
         return Imported(source=source, model=str(results.get("model_name") or "unknown"), groups=groups)
@@ -110,12 +109,16 @@ def _of_filter(rows: Sequence[Row], score: str | None, file: Path) -> tuple[str,
 
     Of a document that was logged twice, since the harness appends, the last is taken.
     """
-    filters = list(dict.fromkeys(str(row.get("filter", "none")) for _, row in rows))
+    filters = list(dict.fromkeys(map(_filter, rows)))
     wanted = score.partition(",")[2] if score is not None and "," in score else filters[0]
     if wanted not in filters:
         refuse(str(file), f"no row of filter '{wanted}'", f"filters: {', '.join(filters)}")
-    own = {column(row, "doc_id", where): (where, row) for where, row in rows if row.get("filter", "none") == wanted}
+    own = {name_of(row, "doc_id", where): (where, row) for where, row in rows if _filter((where, row)) == wanted}
     return wanted, list(own.values())
+
+
+def _filter(row: Row) -> str:
+    return str(row[1].get("filter", "none"))
 
 
 def _score(first: Row, score: str | None) -> str:
@@ -123,7 +126,7 @@ def _score(first: Row, score: str | None) -> str:
     where, row = first
     if score is not None:
         return score.partition(",")[0]
-    metrics = row.get("metrics") or []
+    metrics = listed(row.get("metrics"))
     return str(metrics[0]) if metrics else refuse(where, "it names no metric")
 
 
@@ -139,20 +142,21 @@ def _arguments(where: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _texts(where: str, row: Mapping[str, Any]) -> list[str]:
     """Return the texts of all repeats, K of them."""
     requests = column(row, "resps", where)
-    if not isinstance(requests, list) or not requests or not isinstance(requests[0], list):
+    if not listed(requests) or not listed(requests[0]):
         refuse(where, "'resps' holds no responses")
     if not all(isinstance(text, str) for text in requests[0]):
         refuse(where, NO_SAMPLES, "import a task of output_type generate_until")
     if len(requests) > 1:
         refuse(where, f"its document makes {len(requests)} requests, and one is taken")
-    return requests[0]
+    texts: list[str] = requests[0]
+    return texts
 
 
 def _group(where: str, row: Mapping[str, Any], score: str | None, options: ImportOptions) -> Group:
     target = str(row.get("target") or "")
     gold = target.rpartition(MARK)[2].strip()
     known = {
-        "id": column(row, "doc_id", where),
+        "id": name_of(row, "doc_id", where),
         "prompt": str(_arguments(where, row).get("arg_0", "")),
         "gold": gold,
         "reference": target if MARK in target else None,
@@ -192,6 +196,13 @@ def _temperature(settings: Mapping[str, Any]) -> float | None:
 def _limit(settings: Sequence[Mapping[str, Any]]) -> int | None:
     found = {int(s[name]) for s in settings for name in LIMITS if number(s.get(name)) is not None}
     return found.pop() if len(found) == 1 else None
+
+
+def _strips(model_args: Any) -> bool:
+    """Return whether the harness cut the reasoning out, by the arguments of the model, which are text or an object."""
+    if isinstance(model_args, str):
+        return "think_end_token=" in model_args
+    return mapping(model_args).get("think_end_token") is not None
 
 
 def _cut(settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

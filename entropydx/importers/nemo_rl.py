@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from entropydx.importers._entropy import imported_entropy
+from entropydx.importers._fields import numbers, token_ids, whole
 from entropydx.importers._files import by_step, names
 from entropydx.importers._log import log_note
 from entropydx.importers._reading import (
@@ -27,7 +28,6 @@ from entropydx.importers._reading import (
     column,
     first_row,
     lookup,
-    number,
     prompt_id,
     prompt_of,
     read_rows,
@@ -154,22 +154,24 @@ def _trained(where: str, row: dict[str, Any], content: Sequence[str]) -> _Sample
 
     What stands behind them is the environment's word on them, the last of the messages.
     """
-    given = [np.array(_one(where, row, name)) for name in TOKENS]
-    length = int(number(_one(where, row, "input_lengths")) or 0)
-    ids, mask, logprobs = (values[:length] for values in given)
+    length = whole(_one(where, row, "input_lengths"), "input_lengths", where)
+    ids = token_ids(_one(where, row, "token_ids"), "token_ids", where)[:length]
+    mask, logprobs = (numbers(_one(where, row, name), name, where)[:length] for name in TOKENS[1:])
     if not len(ids) == len(mask) == len(logprobs) == length:
         refuse(where, f"{', '.join(TOKENS)} are not of the length of 'input_lengths'")
-    own = np.flatnonzero(mask)
+    own = np.flatnonzero(mask == 1)
     if not len(own) or own[-1] - own[0] + 1 != len(own):
         refuse(where, TURNS if len(own) else "no token of it is the model's")
+    if np.isnan(logprobs[own]).any():
+        refuse(where, "'generation_logprobs' is not a finite number at every token of the model")
     turn = len(content) - 1 - int(own[-1] + 1 < length)
     if turn < 1:
         refuse(where, "'content' has no prompt before the completion")
     return _Sample(
         asked="\n".join(content[:turn]),
         text=content[turn],
-        ids=ids[own].astype(np.int32),
-        logprobs=logprobs[own].astype(float),
+        ids=ids[own],
+        logprobs=logprobs[own],
         row=(where, row),
     )
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from entropydx.errors import ImportFileError
 from entropydx.importers._entropy import imported_entropy
+from entropydx.importers._fields import listed, numbers, token_ids
 from entropydx.importers._files import by_step, names
 from entropydx.importers._log import log_note
 from entropydx.importers._reading import (
@@ -38,7 +39,7 @@ from entropydx.importers._reading import (
 )
 from entropydx.importers._rewards import reward_grade
 from entropydx.protocols import Importer
-from entropydx.types import Completion, FloatArray, Group, Imported, ImportOptions, ImportSource
+from entropydx.types import Completion, FloatArray, Group, Imported, ImportOptions, ImportSource, IntArray
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,7 +59,7 @@ class _Sequence:
 
     prompt: tuple[int, ...]
     """Tokens before the first that was trained on."""
-    ids: tuple[int, ...]
+    ids: IntArray
     """(T,) that were trained on."""
     entropies: FloatArray
     """(T,) nats, at the sampling temperature."""
@@ -84,7 +85,7 @@ class PrimeRL:
         rows = [row for file in files for row in read_rows(file)]
         if not rows:
             refuse(str(path), "it has no row")
-        temperatures = (number(t) for _, row in rows for t in row.get("temperatures") or ())
+        temperatures = (number(t) for _, row in rows for t in listed(row.get("temperatures")))
         temperature = agreed(options.temperature, temperatures, "temperature", path)
         by_prompt: dict[tuple[int, ...], list[_Sequence]] = defaultdict(list)
         for sequence in filter(None, (_sequence(*row) for row in rows)):
@@ -146,27 +147,22 @@ def _step(rows: Sequence[Row]) -> int | None:
 
 def _sequence(where: str, row: dict[str, Any]) -> _Sequence | None:
     """Return a row's trained tokens; None where there are none."""
-    ids, mask, entropy = (_per_token(where, row, name) for name in ("token_ids", "loss_mask", "entropy"))
+    ids = token_ids(column(row, "token_ids", where), "token_ids", where)
+    mask, entropy = (numbers(column(row, name, where), name, where) for name in ("loss_mask", "entropy"))
     if not len(ids) == len(mask) == len(entropy):
         refuse(where, "'token_ids', 'loss_mask' and 'entropy' are not of one length")
-    own = np.flatnonzero(np.array(mask, dtype=bool))
+    own = np.flatnonzero(mask == 1)
     if not len(own):
         return None
-    values = [number(entropy[i]) for i in own]
-    if None in values:
+    if np.isnan(entropy[own]).any():
         refuse(where, "'entropy' is not a finite number at every token that was trained on")
     return _Sequence(
-        prompt=tuple(ids[: own[0]]),
-        ids=tuple(ids[i] for i in own),
-        entropies=np.array(values, dtype=float),
+        prompt=tuple(ids[: own[0]].tolist()),
+        ids=ids[own],
+        entropies=entropy[own],
         turns=1 + int((np.diff(own) > 1).sum()),
         row=(where, row),
     )
-
-
-def _per_token(where: str, row: Mapping[str, Any], name: str) -> list[Any]:
-    values = column(row, name, where)
-    return values if isinstance(values, list) else refuse(where, f"'{name}' is no list")
 
 
 # ── texts ─────────────────────────────────────────────────────────────────────────────────────────
@@ -197,10 +193,10 @@ def _completion(sequence: _Sequence, tokenizer: Tokenizer, options: ImportOption
     if sequence.turns > 1:
         refuse(where, TURNS)
     return Completion(
-        token_ids=np.array(sequence.ids, dtype=np.int32),
+        token_ids=sequence.ids,
         logprobs=None,
         entropies=None,
-        text=tokenizer.decode(list(sequence.ids), skip_special_tokens=True),
+        text=tokenizer.decode(sequence.ids.tolist(), skip_special_tokens=True),
         finish_reason="unknown",
         grade=_reward(where, row, len(sequence.prompt), options),
     )

@@ -207,13 +207,13 @@ def _numbers(rows: Sequence[Row], name: str) -> list[float]:
 def _groups(rows: Sequence[Row], score: str | None, options: ImportOptions) -> list[Group]:
     by_prompt: dict[str, list[Row]] = defaultdict(list)
     for where, row in rows:
-        by_prompt[prompt_id(_asked(column(row, "prompt", where)))].append((where, row))
+        by_prompt[prompt_id(_said(where, row, "prompt"))].append((where, row))
     return [_group(name, members, score, options) for name, members in by_prompt.items()]
 
 
 def _group(name: str, members: Sequence[Row], score: str | None, options: ImportOptions) -> Group:
     where, row = members[0]
-    asked = _asked(row["prompt"])
+    asked = _said(where, row, "prompt")
     known = {"id": name, "prompt": asked} if isinstance(asked, str) else {"id": name, "messages": tuple(asked)}
     return Group(
         prompt=prompt_of(where, row, options, known),
@@ -221,28 +221,38 @@ def _group(name: str, members: Sequence[Row], score: str | None, options: Import
     )
 
 
-def _asked(prompt: Any) -> str | list[Mapping[str, str]]:
-    """Return a prompt as text, or as messages of text."""
-    if isinstance(prompt, str):
-        return prompt
-    return [{"role": str(m["role"]), "content": _content(m.get("content"))} for m in prompt]
+def _said(where: str, row: Mapping[str, Any], name: str) -> str | list[dict[str, str]]:
+    """Return a prompt or a completion as text, or as messages of text.
+
+    Raises
+    ------
+    ImportFileError
+        It is neither.
+    """
+    value = column(row, name, where)
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not all(isinstance(m, Mapping) for m in value):
+        refuse(where, f"'{name}' is {value!r:.40}, neither text nor messages")
+    return [{"role": str(m.get("role")), "content": _content(m.get("content"))} for m in value]
 
 
 def _content(content: Any) -> str:
     """Return a message's text; of several parts those that are text."""
-    if isinstance(content, str) or content is None:
-        return content or ""
-    return "".join(str(part.get("text") or "") for part in content)
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(p["text"] for p in parts if isinstance(p, Mapping) and isinstance(p.get("text"), str))
 
 
 def _completion(where: str, row: Mapping[str, Any], score: str | None, options: ImportOptions) -> Completion:
-    written = column(row, "completion", where)
+    written = _said(where, row, "completion")
     answer = lookup(row, options.map["answer"], where) if "answer" in options.map else None
     return Completion(
         token_ids=None,
         logprobs=None,
         entropies=None,
-        text=written if isinstance(written, str) else "\n".join(_content(m.get("content")) for m in written),
+        text=written if isinstance(written, str) else "\n".join(m["content"] for m in written),
         finish_reason="unknown",
         answer=None if answer is None else str(answer),
         grade=None if score is None else grade(lookup(row, score, where), where, score),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from entropydx.errors import ImportFileError
+from entropydx.importers._fields import mapping, text, whole
 from entropydx.importers._files import by_step, names
 from entropydx.importers._log import Names, log_note, training_log
 from entropydx.importers._reading import (
@@ -101,7 +102,7 @@ def _is_log(row: Mapping[str, Any]) -> bool:
 def _log(file: Path, rows: Sequence[Row], options: ImportOptions) -> Imported:
     """Return what the log says, up to the wanted step."""
     last = float("inf") if options.step is None else options.step
-    steps = [(int(column(row, "step", where)), column(row, "data", where)) for where, row in rows]
+    steps = [(whole(column(row, "step", where), "step", where), mapping(row.get("data"))) for where, row in rows]
     steps = [(step, metrics) for step, metrics in steps if step <= last]
     if not steps:
         refuse(str(file), f"nothing was logged up to step {options.step}")
@@ -170,7 +171,7 @@ def _by_prompt(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for number_, (where, row) in enumerate(rows):
         uid = str(row.get("uid") or "")
         parts = UID.fullmatch(uid)
-        name = parts["sample"] if parts else uid or prompt_id(column(row, "input", where))
+        name = parts["sample"] if parts else uid or prompt_id(text(row, "input", where))
         by_prompt[name][parts["rollout"] if parts else number_] = (where, row)
     return {name: list(members.values()) for name, members in by_prompt.items()}
 
@@ -178,7 +179,7 @@ def _by_prompt(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def _group(name: str, members: Sequence[Row], score: str | None, options: ImportOptions) -> Group:
     where, row = members[0]
     gold = row.get("gts")
-    known = {"id": name, "prompt": column(row, "input", where), "gold": gold if isinstance(gold, str | int) else None}
+    known = {"id": name, "prompt": text(row, "input", where), "gold": gold if isinstance(gold, str | int) else None}
     return Group(
         prompt=prompt_of(where, row, options, known),
         completions=tuple(_completion(where, row, score, options) for where, row in members),
@@ -191,7 +192,7 @@ def _completion(where: str, row: Mapping[str, Any], score: str | None, options: 
         token_ids=None,
         logprobs=None,
         entropies=None,
-        text=str(column(row, "output", where)),
+        text=text(row, "output", where),
         finish_reason="unknown",
         answer=None if answer in (None, "", NO_ANSWER) else str(answer),
         grade=None if score is None else grade(lookup(row, score, where), where, score),

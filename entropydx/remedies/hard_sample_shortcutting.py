@@ -3,7 +3,7 @@
 Keys are tested against the last release named under `versions`; effects carry the provenance of the papers.
 """
 
-from entropydx.types import Clash, Label, Remedy, Threshold
+from entropydx.types import Clash, Label, Promise, Remedy, Threshold
 
 VERSIONS = {"trl": "1.10-1.16", "verl": "0.8-0.9.1", "openrlhf": "0.11-0.11.2"}
 
@@ -28,6 +28,18 @@ remedy = (
         references=("arXiv:2605.28388",),
         order=10,
         stages=("rl",),
+        promises=(
+            Promise(
+                measurement="shortcutting.easy_regression",
+                direction="rises",
+                source="what training on such items alone had lost (arXiv:2605.28388, abstract)",
+            ),
+            Promise(
+                measurement="shortcutting.answer_reuse",
+                direction="falls",
+                source="guesses are no longer rewarded (derived)",
+            ),
+        ),
     ),
     Remedy(
         id="difficulty_band",
@@ -58,6 +70,18 @@ remedy = (
         references=("arXiv:2605.28388", "arXiv:2508.14094"),
         order=20,
         stages=("rl",),
+        promises=(
+            Promise(
+                measurement="shortcutting.easy_regression",
+                direction="rises",
+                source="what training on items of pass rate 0 had lost (arXiv:2605.28388, abstract)",
+            ),
+            Promise(
+                measurement="sampling_spread.pass_at_1",
+                direction="rises",
+                source="medium items were best in all three settings (arXiv:2605.28388, abstract)",
+            ),
+        ),
     ),
     Remedy(
         id="no_std_normalisation",
@@ -92,6 +116,18 @@ remedy = (
                 why="generalised advantages of a critic are not normalised by group",
             ),
         ),
+        promises=(
+            Promise(
+                measurement="shortcutting.answer_reuse",
+                direction="does_not_rise",
+                source="a lone success weighs 1.75 times an even one in place of 2.65 times (derived)",
+            ),
+            Promise(
+                measurement="shortcutting.easy_regression",
+                direction="does_not_fall",
+                source="likewise; no study measured it",
+            ),
+        ),
     ),
     Remedy(
         id="larger_groups",
@@ -122,6 +158,7 @@ remedy = (
                 source="by definition of the line: most groups carry no signal (arXiv:2606.18487)",
             ),
         ),
+        unmeasured="the size of a group is of the training's rollouts; entropydx draws groups of its own",
     ),
     Remedy(
         id="hints",
@@ -140,6 +177,13 @@ remedy = (
         references=("arXiv:2604.04767",),
         order=50,
         stages=("rl",),
+        promises=(
+            Promise(
+                measurement="sampling_spread.pass_at_1@hard",
+                direction="rises",
+                source="+10.11 and +8.64 points at pass@64 = 0 (arXiv:2604.04767) [N]",
+            ),
+        ),
     ),
     Remedy(
         id="length_alarm",
@@ -165,6 +209,18 @@ remedy = (
                 op="<",
                 value=0.7,
                 source="well on the way from 1 to the 0.09 of the documented run (arXiv:2605.28388) [N]; derived",
+            ),
+        ),
+        promises=(
+            Promise(
+                measurement="shortcutting.length_ratio",
+                direction="rises",
+                source="the checkpoint before is chosen by it; length fell first (arXiv:2605.28388) [N]",
+            ),
+            Promise(
+                measurement="sampling_spread.pass_at_1",
+                direction="does_not_fall",
+                source="length fell before accuracy did, in the one documented run (arXiv:2605.28388) [N]",
             ),
         ),
     ),

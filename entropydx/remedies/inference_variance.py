@@ -3,7 +3,7 @@
 Decoding keys are those of OpenAI-compatible requests (`n`, `temperature`, `top_p`, `max_tokens`).
 """
 
-from entropydx.types import Label, Remedy, Threshold
+from entropydx.types import Label, Promise, Remedy, Threshold
 
 NO_VOTE = (Label.TRAINING_COLLAPSE,)
 """A collapsed policy agrees with itself: voting and cooling have nothing left to choose from."""
@@ -36,6 +36,8 @@ remedy = (
                 source="below 0 the vote loses; the interval says how surely it wins",
             ),
         ),
+        unmeasured="a vote changes what is served and not what is drawn; what it wins is sampling_spread.majority_gain "
+        "of one report",
     ),
     Remedy(
         id="lower_temperature",
@@ -59,6 +61,23 @@ remedy = (
                 op=">",
                 value=0.0,
                 source="without a slope the spread is not made by decoding [D]",
+            ),
+        ),
+        promises=(
+            Promise(
+                measurement="decoding.pass_at_1_deployment_change",
+                direction="rises",
+                source="decoding.cooling_gain of the report before, where that is above 0",
+            ),
+            Promise(
+                measurement="decoding.spread_deployment",
+                direction="falls",
+                source="decoding.temperature_slope of the report before, where that is above 0",
+            ),
+            Promise(
+                measurement="decoding.majority_gain_deployment",
+                direction="falls",
+                source="samples that agree leave a vote less to win (derived)",
             ),
         ),
     ),
@@ -90,6 +109,7 @@ remedy = (
                 source="the shortest thinking of the study, tokens (arXiv:2506.04210) [N]",
             ),
         ),
+        unmeasured="runs of different token limits do not compare",
     ),
     Remedy(
         id="batch_invariant_inference",
@@ -118,6 +138,13 @@ remedy = (
                 source="exact repetition is what batch invariance gives",
             ),
         ),
+        promises=(
+            Promise(
+                measurement="decoding.greedy_repeatability",
+                direction="rises",
+                source="the same tokens for the same greedy request are what it is defined by (vLLM's documentation)",
+            ),
+        ),
     ),
     Remedy(
         id="calibration_reward",
@@ -136,5 +163,12 @@ remedy = (
         evidence=("RLCR: HotpotQA ECE 0.37 to 0.03 (arXiv:2507.16806, abstract and third-party note).",),
         references=("arXiv:2507.16806",),
         order=60,
+        promises=(
+            Promise(
+                measurement="confidence.modal_brier",
+                direction="falls",
+                source="the reward is a Brier score (arXiv:2507.16806, abstract); the vote's own: derived",
+            ),
+        ),
     ),
 )

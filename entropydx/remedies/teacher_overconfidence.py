@@ -5,7 +5,7 @@ authors of arXiv:2603.24472 propose no fix: what stands here is read off their c
 only in the authors' fork, so no keys are given for it.
 """
 
-from entropydx.types import Clash, Label, Remedy
+from entropydx.types import Clash, Label, Promise, Remedy
 
 SDPO = {"trl": "1.6-1.16 (experimental SDPOConfig)"}
 
@@ -30,6 +30,23 @@ remedy = (
         references=("arXiv:2603.24472",),
         order=10,
         stages=("sft", "distillation"),
+        promises=(
+            Promise(
+                measurement="sampling_spread.pass_at_1@out",
+                direction="rises",
+                source="AIME24 51.0 in place of 20.2 (arXiv:2603.24472) [N]",
+            ),
+            Promise(
+                measurement="epistemic_markers.count_ratio",
+                direction="rises",
+                source="182.5 words a text with no solution in view, 8.8 with it (arXiv:2603.24472) [N]",
+            ),
+            Promise(
+                measurement="confidence.overconfidence@out",
+                direction="falls",
+                source="what is right more often, as surely, is overconfident less (derived)",
+            ),
+        ),
     ),
     Remedy(
         id="strip_thinking",
@@ -51,6 +68,18 @@ remedy = (
         references=("arXiv:2603.24472",),
         order=20,
         stages=("distillation",),
+        promises=(
+            Promise(
+                measurement="epistemic_markers.count_ratio",
+                direction="rises",
+                source="159.8 words a text in place of 8.8 (arXiv:2603.24472) [N]",
+            ),
+            Promise(
+                measurement="shortcutting.length_ratio",
+                direction="rises",
+                source="12,036 tokens in place of 1,873 (arXiv:2603.24472) [N]",
+            ),
+        ),
     ),
     Remedy(
         id="frozen_teacher",
@@ -71,6 +100,18 @@ remedy = (
         references=("arXiv:2603.24472",),
         order=30,
         stages=("distillation",),
+        promises=(
+            Promise(
+                measurement="sampling_spread.pass_at_1@out",
+                direction="rises",
+                source="better than a moving average, by how much was not found (arXiv:2603.24472) [N]",
+            ),
+            Promise(
+                measurement="epistemic_markers.count_ratio",
+                direction="rises",
+                source="the loop that hardens their loss is cut (derived)",
+            ),
+        ),
     ),
     Remedy(
         id="wider_coverage",
@@ -91,6 +132,18 @@ remedy = (
         ),
         references=("arXiv:2603.24472",),
         order=40,
+        promises=(
+            Promise(
+                measurement="sampling_spread.pass_at_1@out",
+                direction="rises",
+                source="what it is for; not known as a cure (arXiv:2603.24472) [N]",
+            ),
+            Promise(
+                measurement="confidence.overconfidence@out",
+                direction="falls",
+                source="what is right more often, as surely, is overconfident less (derived)",
+            ),
+        ),
     ),
     Remedy(
         id="mix_grpo",
@@ -109,6 +162,13 @@ remedy = (
         references=("arXiv:2603.24472",),
         order=35,
         stages=("sft", "distillation"),
+        promises=(
+            Promise(
+                measurement="sampling_spread.pass_at_1@out",
+                direction="rises",
+                source="AIME24 54.7 to 56.0 on the same problems (arXiv:2603.24472) [N]",
+            ),
+        ),
     ),
     Remedy(
         id="skip_solved",
@@ -137,6 +197,18 @@ remedy = (
                 value=False,
                 effect="inert",
                 why="the student's own successes are not used at all",
+            ),
+        ),
+        promises=(
+            Promise(
+                measurement="sampling_spread.pass_at_1@in",
+                direction="does_not_fall",
+                source="what is solved already is left alone (derived)",
+            ),
+            Promise(
+                measurement="epistemic_markers.count_ratio",
+                direction="does_not_fall",
+                source="the second cause that was named is removed (arXiv:2603.24472) [N]",
             ),
         ),
     ),

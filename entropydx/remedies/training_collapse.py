@@ -4,7 +4,7 @@ Keys are tested against the last release named under `versions`; effects carry t
 settings act on the ratio of the new policy to the one that drew the rollout: with one update per rollout it is 1.
 """
 
-from entropydx.types import AnyOf, Clash, Label, Remedy, Threshold
+from entropydx.types import AnyOf, Clash, Course, Label, Promise, Remedy, Threshold
 
 POISON = (Label.INFERENCE_VARIANCE, Label.ABNORMAL)
 """More exploration makes spread and entropy explosion worse."""
@@ -38,6 +38,27 @@ ENTROPY_LOW = AnyOf(
 )
 """The mean entropy itself is spent; a policy that lost its formats alone has nothing to gain from a bonus."""
 
+
+def _entropy(direction: Course, source: str) -> Promise:
+    """Return a promise about the mean token entropy, which is what most of these are for."""
+    return Promise(measurement="token_entropy.mean_ratio", direction=direction, source=source)
+
+
+COVARIANCE = (
+    _entropy("rises", "a plateau over ten times the baseline run's (recipe README of arXiv:2505.22617, read)"),
+    Promise(
+        measurement="sampling_spread.coverage",
+        direction="rises",
+        source="what goes with the entropy comes back with it (derived; the authors report averages alone)",
+    ),
+    Promise(
+        measurement="sampling_spread.pass_at_1",
+        direction="does_not_fall",
+        source="averages of seven maths sets rose (recipe README of arXiv:2505.22617, read)",
+    ),
+)
+"""Of both losses that act on the covariance of log-probability and advantage."""
+
 remedy = (
     Remedy(
         id="earlier_checkpoint",
@@ -59,6 +80,14 @@ remedy = (
         ),
         references=("arXiv:2606.18487", "arXiv:2505.22617"),
         order=10,
+        promises=(
+            _entropy("rises", "by definition: it is chosen by its entropy"),
+            Promise(
+                measurement="sampling_spread.coverage",
+                direction="rises",
+                source="+0.09 pass@10 in the one study of it (arXiv:2606.18487) [N]",
+            ),
+        ),
     ),
     Remedy(
         id="kl_cov",
@@ -88,6 +117,7 @@ remedy = (
         order=20,
         stages=("rl",),
         clashes=ON_POLICY,
+        promises=COVARIANCE,
     ),
     Remedy(
         id="clip_cov",
@@ -119,6 +149,7 @@ remedy = (
         references=("arXiv:2505.22617",),
         order=25,
         stages=("rl",),
+        promises=COVARIANCE,
     ),
     Remedy(
         id="clip_higher",
@@ -152,6 +183,17 @@ remedy = (
         order=50,
         stages=("rl",),
         clashes=ON_POLICY,
+        promises=(
+            _entropy(
+                "rises",
+                "what it is for (arXiv:2503.14476); contested: clip-high lowers it (arXiv:2509.26114, abstract)",
+            ),
+            Promise(
+                measurement="sampling_spread.pass_at_1",
+                direction="does_not_fall",
+                source="AIME24 36 to 38 in one run [N]; one 7B model fell (recipe README of arXiv:2505.22617)",
+            ),
+        ),
     ),
     Remedy(
         id="soft_clipping",
@@ -179,6 +221,7 @@ remedy = (
         order=55,
         stages=("rl",),
         clashes=ON_POLICY,
+        promises=(_entropy("rises", "what keeping those gradients is for (arXiv:2506.13585); no effect was checked"),),
     ),
     Remedy(
         id="kl_with_reference_reset",
@@ -217,6 +260,14 @@ remedy = (
         references=("arXiv:2505.24864", "arXiv:2507.12507", "arXiv:2504.07912"),
         order=40,
         stages=("rl",),
+        promises=(
+            _entropy("does_not_fall", "a KL of 0.001-0.1 stabilises it [N]"),
+            Promise(
+                measurement="format_mode.disagreement",
+                direction="does_not_fall",
+                source="a looser KL goes with a sharper loss of formats (arXiv:2504.07912) [N]",
+            ),
+        ),
     ),
     Remedy(
         id="fork_only_loss",
@@ -240,6 +291,18 @@ remedy = (
         order=60,
         stages=("rl",),
         clashes=(LIGER,),
+        promises=(
+            Promise(
+                measurement="sampling_spread.pass_at_1",
+                direction="rises",
+                source="of base models, 53.71 to 54.23 up to 66.59 to 70.69 (arXiv:2506.01939, full text)",
+            ),
+            Promise(
+                measurement="token_entropy.fork_mass_ratio",
+                direction="does_not_fall",
+                source="the sure tokens in between are no longer sharpened (derived)",
+            ),
+        ),
     ),
     Remedy(
         id="adaptive_entropy_target",
@@ -272,6 +335,7 @@ remedy = (
         stages=("rl",),
         when=(ENTROPY_LOW,),
         clashes=(LIGER,),
+        promises=(_entropy("rises", "the bonus acts below the target (read in Skywork-OR1's source)"),),
     ),
     Remedy(
         id="rollout_temperature",
@@ -296,6 +360,7 @@ remedy = (
         references=("arXiv:2505.24864",),
         order=70,
         stages=("rl",),
+        promises=(_entropy("does_not_fall", "a cause of the loss is removed, where it is one (derived)"),),
     ),
     Remedy(
         id="entropy_bonus",
@@ -322,5 +387,6 @@ remedy = (
         stages=("rl",),
         when=(ENTROPY_LOW,),
         clashes=(LIGER,),
+        promises=(_entropy("does_not_fall", "0.005 stabilises it without a gain [N]"),),
     ),
 )

@@ -13,7 +13,22 @@ from entropydx.reporters._layout import Parts, grid, hanging, page_text, print_p
 from entropydx.reporters._numberline import AXIS, BEYOND, INTERVAL, POINT, STYLES, THRESHOLD, number_line
 from entropydx.reporters._verdict import colour
 from entropydx.reporters._words import decimals, estimate, number, visible, words
-from entropydx.types import FAILURES, Answer, Compared, Delta, Evidence, FailureChange, FailureDelta, Label, Pair
+from entropydx.types import (
+    FAILURES,
+    Answer,
+    Compared,
+    Course,
+    Delta,
+    Evidence,
+    FailureChange,
+    FailureDelta,
+    Held,
+    Label,
+    Pair,
+    PromiseOutcome,
+    PromiseStatus,
+    RemedyOutcome,
+)
 
 BAR = 24
 """Cells of a number line."""
@@ -36,14 +51,34 @@ CHANGES: dict[FailureChange, str] = {
     "appeared": "red",
     "undecided": "magenta",
 }
+HELD: dict[Held, tuple[str, str]] = {
+    "kept": ("yes", "green"),
+    "partly": ("in part", "yellow"),
+    "no": ("no", "red"),
+    "cannot_be_told": ("it cannot be told", "magenta"),
+    "nothing_promised": ("it promises nothing that shows here", "cyan"),
+}
+"""Each answer to "did it do what it promised?", and its colour."""
+PROMISES: dict[PromiseStatus, tuple[str, str]] = {
+    "kept": ("kept", "green"),
+    "broken": ("broken", "red"),
+    "not_seen": ("not seen", "magenta"),
+    "unmeasured": ("unmeasured", "dim"),
+}
+COURSES: dict[Course, str] = {
+    "rises": "rises",
+    "falls": "falls",
+    "does_not_fall": "does not fall",
+    "does_not_rise": "does not rise",
+}
 MOVES = {"better": "green", "worse": "red", "same": "dim", "moved": "cyan", "open": ""}
 SAID = {"better": "better", "worse": "worse", "same": "no change", "moved": "moved", "open": "open"}
 EXITS = {
-    0: "nothing got worse",
+    0: "no failure that was tested appeared or got worse",
     1: "something got worse, or appeared",
     3: "whether something got worse, or whether it worked, cannot be told",
 }
-LEGEND = f"{POINT} change  {INTERVAL} interval  {THRESHOLD} no change  {BEYOND} worse; a ratio in its logarithm"
+LEGEND = f"{POINT} change  {INTERVAL} interval  {THRESHOLD} no change  {BEYOND} worse; a ratio above 0 in its logarithm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +106,8 @@ def _parts(found: Compared, width: int) -> Iterator[RenderableType]:
     labels = {run.name: run.label for run in found.runs}
     for pair in found.pairs:
         yield _answer(pair, labels)
+        if pair.promise is not None:
+            yield _remedy(pair.promise)
         yield section("What became of each failure", *(_failure(f) for f in pair.failures))
         yield section("Changes, after less before", *_changes(pair, width))
         yield section("To know", *(hanging("  - ", note) for note in (*pair.notes, _level(pair))))
@@ -86,6 +123,24 @@ def _answer(pair: Pair, labels: dict[str, Label]) -> Group:
         Text.assemble("  Did it work? ", (said, f"bold {style}"), "  (", was, " → ", is_, ")"),
         hanging("  ", pair.verdict),
     )
+
+
+def _remedy(found: RemedyOutcome) -> Group:
+    said, style = HELD[found.held]
+    return section(
+        f"The remedy: {found.remedy}",
+        hanging("  ", found.title, style="dim"),
+        Text.assemble("  Did it do what it promised? ", (said, f"bold {style}")),
+        hanging("  ", found.verdict),
+        *(part for promise in found.promises for part in _promise(promise)),
+    )
+
+
+def _promise(found: PromiseOutcome) -> Iterator[RenderableType]:
+    said, style = PROMISES[found.status]
+    yield Text.assemble("    ", (f"{said:<12}", style), f"{found.measurement} {COURSES[found.direction]}")
+    yield hanging(" " * 16, found.reason)
+    yield hanging(" " * 16, f"promised: {found.source}", style="dim")
 
 
 def _failure(found: FailureDelta) -> Group:
@@ -148,8 +203,10 @@ def _line(delta: Delta) -> Text:
     assert delta.change is not None
     assert delta.ci is not None
     value, ci, none = delta.change, delta.ci, 0.0
-    if delta.scale == "ratio":
+    if delta.scale == "ratio" and min(value, *ci) > 0:
         value, ci = math.log(value), (math.log(ci[0]), math.log(ci[1]))
+    elif delta.scale == "ratio":
+        none = 1.0  # zero has no logarithm: such a quotient is drawn as it is
     drawn = number_line(
         Evidence(
             measurement=delta.measurement,
@@ -174,9 +231,12 @@ def _line(delta: Delta) -> Text:
 
 def _level(pair: Pair) -> str:
     starred = any(d.basis == "independent" for d in pair.deltas)
-    star = " * from two intervals as if independent (MOVER), wider than a paired one." if starred else ""
+    star = (
+        " * from two intervals as if independent (MOVER): wider than a paired one of the same prompts, and what only "
+        "some prompts define is before and after of other prompts."
+    )
     how = {"noise": "the same prompts and noise", "prompts": "the same prompts", "none": "two reports"}[pair.pairing]
     return (
         f"Intervals: {100 * pair.level:.2f} %, Bonferroni over {pair.family} headline measurements; {how}. "
-        f"`no change` means smaller than half of the way to the rule's threshold.{star}"
+        f"`no change` means smaller than half of the way to the rule's threshold.{star if starred else ''}"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from entropydx.types.evidence import Interval, Status
 from entropydx.types.labels import Label
+from entropydx.types.remedies import Course
 from entropydx.types.report import Confidence, Presence, Tool
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ Move = Literal["better", "worse", "same", "moved", "open"]
 no change; moved: on one side, of a measurement that is good or bad in neither direction; open: none of these."""
 FailureChange = Literal["resolved", "improved", "unchanged", "worse", "appeared", "undecided"]
 Answer = Literal["worked", "partly", "no", "made_it_worse", "cannot_be_told", "nothing_to_fix"]
+PromiseStatus = Literal["kept", "broken", "not_seen", "unmeasured"]
+"""broken: it surely went the other way; not_seen: the interval holds no change, or lies within the margin."""
+Held = Literal["kept", "partly", "no", "cannot_be_told", "nothing_promised"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,41 @@ class FailureDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseOutcome:
+    """One promise of a remedy, and what became of it."""
+
+    measurement: str
+    direction: Course
+    source: str
+    """What the promise rests on."""
+    status: PromiseStatus
+    reason: str
+    """The change with its interval, and what it says; where it is unmeasured, why."""
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemedyOutcome:
+    """Whether the remedy that was tried between two runs did what it promised."""
+
+    remedy: str
+    """Its id in the catalogue."""
+    title: str
+    held: Held
+    """The table is in docs/reference/compare.md."""
+    verdict: str
+    """The same in sentences, with what became of the failures that it is for and against."""
+    promises: tuple[PromiseOutcome, ...]
+    targets: dict[str, FailureChange]
+    """The failures that it is for and that were present before, and what became of each; empty: it was tried where
+    nothing of its kind had been diagnosed."""
+    contraindicated_before: tuple[Label, ...]
+    """What it must not be used for, and was diagnosed before all the same."""
+    contraindicated_after: tuple[Label, ...]
+    """What it must not be used for, and appeared, got worse, or is what the later run is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """One checkpoint against the first one."""
 
@@ -119,12 +158,14 @@ class Pair:
     level: float
     """Of every interval of `deltas`."""
     family: int
-    """How many headline measurements share the error rate (Bonferroni)."""
+    """How many headline measurements share the error rate (Bonferroni), those that a remedy promises included."""
     failures: tuple[FailureDelta, ...]
     """The four, always in the same order."""
     deltas: tuple[Delta, ...]
     notes: tuple[str, ...]
     """What to know when reading it."""
+    promise: RemedyOutcome | None = None
+    """Of the remedy that `--remedy` names; None: none is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

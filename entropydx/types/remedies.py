@@ -12,6 +12,9 @@ Stage = Literal["sft", "rl", "distillation"]
 """Of training: supervised tuning, reinforcement learning, distillation from a teacher that knew the answer."""
 Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
 SettingStatus = Literal["add", "change", "already", "inert", "conflict"]
+Course = Literal["rises", "falls", "does_not_fall", "does_not_rise"]
+"""Of a measurement, from the run before a remedy to the run after it. The first two are what the remedy is for; the
+others are what it leaves as it is, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,17 @@ class Clash:
     value: Any
     effect: Literal["inert", "conflict"]
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What a remedy is meant to do to one measurement."""
+
+    measurement: str
+    """As `probe.statistic[@stratum]`."""
+    direction: Course
+    source: str
+    """What it rests on, as firmly as that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +96,10 @@ class Remedy(_Advice):
     when: tuple[Condition, ...] = ()
     """What must be measured for it: it comes first where all have fired, and is left out where one is clear."""
     clashes: tuple[Clash, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    """What `entropydx compare --remedy` holds it to."""
+    unmeasured: str = ""
+    """Why nothing that it does shows between two runs; said where `promises` is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,13 @@ from tests.docs.blocks import PAGES, ROOT
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 FENCES = re.compile(r"^(```+).*?^\1", re.MULTILINE | re.DOTALL)
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w.-]*")
-OTHERS_FLAGS = {"--logits_all": "llama-cpp-python", "--n_ctx": "llama-cpp-python", "--array": "sbatch"}
+OTHERS_FLAGS = {
+    "--array": "sbatch",
+    "--log_samples": "lm-eval",
+    "--logits_all": "llama-cpp-python",
+    "--n_ctx": "llama-cpp-python",
+    "--save-details": "lighteval",
+}
 """Flags in the text that belong to other programs."""
 OF_THE_PAST = ("docs/adr/", "docs/lab-notes.md", "docs/reference/remedies.md")
 """Pages that name what was considered, or the settings of trainers."""

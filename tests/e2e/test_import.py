@@ -29,7 +29,9 @@ def _run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(call, capture_output=True, text=True, check=False, cwd=cwd, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "trl completions")) for name in CASES]
+)
 def test_every_file_gives_a_report_without_torch(name: str, tmp_path: Path) -> None:
     file, *options = CASES[name]
     done = _run("import", str(IMPORTS / file), *options, "--run-dir", "run", "--json", "report.json", cwd=tmp_path)

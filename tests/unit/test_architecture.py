@@ -55,7 +55,7 @@ LAYERS = [
     {"runs", "gate"},
     {"pages"},
     {"pipeline"},
-    {"contrasts", "comparing", "importing", "gating"},
+    {"contrasts", "comparing", "promises", "importing", "gating"},
     {"shards", "merging"},
     {"lineup"},
     {"trajectories", "sweeps", "comparisons"},

@@ -464,7 +464,7 @@ def test_the_price_is_named_and_a_lost_outcome_alone_fails_nothing():
     assert harm.paid == ("training collapse is there now",)
     assert harm.verdict == "It made it worse: training collapse is there now."
     quiet = rule_on(labelled(H), labelled(H), four("unchanged", *QUIET), ())
-    assert quiet.verdict == "Nothing to fix: no failure was diagnosed before, and nothing got worse."
+    assert quiet.verdict == "Nothing to fix: no failure was diagnosed before, and none appeared or got worse."
 
 
 def test_where_the_instrument_failed_it_cannot_be_told():

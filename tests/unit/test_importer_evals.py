@@ -60,6 +60,17 @@ def test_lm_eval_says_that_reasoning_was_cut_out() -> None:
     assert not any(";" in text for text in texts)  # `think_end_token=;`
 
 
+@pytest.mark.parametrize(
+    ("given", "cut"),
+    [("pretrained=x,think_end_token=</think>", True), ("pretrained=x", False), ({"think_end_token": None}, False)],
+)
+def test_lm_eval_model_arguments_are_text_or_an_object(given: str | dict[str, None], cut: bool, tmp_path: Path) -> None:
+    shutil.copytree(IMPORTS / "lm_eval" / "stripped", tmp_path / "run")
+    results = next((tmp_path / "run").glob("results_*"))
+    results.write_text(json.dumps({"config": {"model_args": given}}))
+    assert lm_eval.importer.read(tmp_path / "run", ImportOptions()).source.reasoning_stripped is cut
+
+
 def test_lm_eval_refuses_choices_and_several_tasks() -> None:
     with pytest.raises(ImportFileError, match="no column holds the answer that each states"):
         lm_eval.importer.read(IMPORTS / "lm_eval" / "tiny-base", ImportOptions(map={"answer": "filtered_resps"}))

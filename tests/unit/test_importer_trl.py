@@ -136,6 +136,15 @@ def test_chats_are_read_as_texts(tmp_path: Path) -> None:
     assert [c.text for c in first.completions] == list(own["completion"])
 
 
+@pytest.mark.parametrize("column", ["prompt", "completion"])
+@pytest.mark.parametrize("value", [None, 3, ["x"], [None]])
+def test_what_nobody_said_is_refused(tmp_path: Path, column: str, value: object) -> None:
+    file = tmp_path / LAST.name
+    _frame(40).head(2).assign(**{column: [value, value]}).to_parquet(file)
+    with pytest.raises(ImportFileError, match=f"row 1: '{column}' is .*, neither text nor messages"):
+        importer.read(file, RIGHT)
+
+
 def test_a_step_without_completions_is_refused() -> None:
     with pytest.raises(ImportFileError, match=r"no completions of step 7 \(steps: 2, 20, 40\)"):
         importer.read(RUN, ImportOptions(step=7))

@@ -208,6 +208,7 @@ def test_endings_that_are_unknown_leave_truncation_untested(tmp_path: Path) -> N
     truncation = next(f for f in report.findings if f.code == "EDX901")
     assert truncation.status == "undecided"
     assert "how its completions ended" in truncation.evidence[0].missing_reason
+    assert "cut off at the token limit is unknown" in report.diagnosis.summary
     cut = _import(tmp_path, _rows(finish_reason="length"), run_dir=tmp_path / "cut")
     assert next(f for f in cut.findings if f.code == "EDX901").status == "fired"
 
