@@ -178,8 +178,8 @@ def _with(training: Training, own: Mapping[str, object]) -> Training:
     """Return the training with a remedy's settings in place: TRL's `num_iterations` makes updates of its own."""
     factor = own.get("num_iterations")
     updates = training.updates_per_rollout
-    if updates is not None and isinstance(factor, int):
-        current = effective("trl", training.config, "num_iterations")
+    current = effective("trl", training.config, "num_iterations")
+    if updates and current and isinstance(factor, int):
         updates = updates / current * max(factor, current)
     return replace(training, config={**training.config, **own}, updates_per_rollout=updates)
 

@@ -8,7 +8,10 @@ the catalogue knows are kept: a report is no place for a user's secrets.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,11 @@ from entropydx.types import Comparison, Remedy, Stage, Training
 MEND = "give the YAML or JSON of TRL's, verl's or OpenRLHF's arguments"
 STAGES: tuple[Stage, ...] = ("sft", "rl", "distillation")
 UPDATES = "updates_per_rollout"
+MOST_SETTINGS = 100_000
+"""A few aliases of YAML can stand for more settings than memory holds; the three frameworks have some hundreds."""
+LONGEST = 200
+"""Characters of a setting that is a word, and values of one that is a list."""
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "trl": {
@@ -121,17 +129,21 @@ def read_training(path: Path, catalogue: Iterable[Remedy]) -> Training:
     ConfigError
         The file cannot be read, is neither YAML nor JSON, or is the configuration of none of the three.
     """
-    flat = _flat(path, _document(path))
+    flat = {key: _number(value) for key, value in _flat(path, _document(path)).items()}
     framework, stage = _recognise(path, flat)
     if framework == "openrlhf":
         flat = {f"--{key.lstrip('-')}": value for key, value in flat.items()}
     known = _known(framework, catalogue)
+    config = {key: value for key, value in sorted(flat.items()) if key in known}
+    for key, value in config.items():
+        if not _is_setting(value):
+            raise ConfigError(f"{path}: {key} is {repr(value)[:40]}, which is no value of a setting", MEND)
     return Training(
         stage=stage,
         source=f"the training configuration {path.name}",
         framework=framework,
         file=str(path),
-        config={key: value for key, value in sorted(flat.items()) if key in known},
+        config=config,
         updates_per_rollout=updates_per_rollout(framework, flat),
     )
 
@@ -151,14 +163,44 @@ def _document(path: Path) -> Any:
 
 def _flat(path: Path, document: Any) -> dict[str, Any]:
     """Return dotted keys; a list of `key=value` strings is one of Hydra's overrides."""
-    if isinstance(document, list) and all(isinstance(item, str) and "=" in item for item in document):
-        import yaml  # noqa: PLC0415
-
+    if document and isinstance(document, list) and all(isinstance(item, str) and "=" in item for item in document):
         pairs = (item.lstrip("+").split("=", 1) for item in document)
-        return {key: yaml.safe_load(value) for key, value in pairs}
+        return {key: _override(value) for key, value in pairs}
     if not isinstance(document, dict) or not document:
         raise ConfigError(f"{path} holds no settings", MEND)
-    return dict(_leaves(document, ""))
+    try:
+        leaves = list(islice(_leaves(document, ""), MOST_SETTINGS + 1))
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested without an end", MEND) from error
+    if len(leaves) > MOST_SETTINGS:
+        raise ConfigError(f"{path} holds more than {MOST_SETTINGS:,} settings", MEND)
+    return dict(leaves)
+
+
+def _override(value: str) -> Any:
+    """Return the value of one of Hydra's overrides; what is no YAML is a word, as Hydra's own grammar has more."""
+    import yaml  # noqa: PLC0415
+
+    try:
+        return yaml.safe_load(value)
+    except (ValueError, RecursionError, yaml.YAMLError):
+        return value
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a word is: PyYAML reads 1e-3 as a word, and all three frameworks read it as a number."""
+    if not isinstance(value, str) or len(value) > LONGEST or not _NUMBER.fullmatch(value):
+        return value
+    return int(value) if value.lstrip("+-").isdecimal() else float(value)
+
+
+def _is_setting(value: Any) -> bool:
+    """Return whether a value is a word, a finite number, a switch, nothing, or a short list of these."""
+    if isinstance(value, list):
+        return len(value) <= LONGEST and all(not isinstance(v, list) and _is_setting(v) for v in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, int) or (isinstance(value, str) and len(value) <= LONGEST)
 
 
 def _leaves(table: Mapping[Any, Any], prefix: str) -> Iterable[tuple[str, Any]]:
@@ -221,7 +263,7 @@ def updates_per_rollout(framework: str, config: Mapping[str, Any]) -> float | No
             return float(of("actor_rollout_ref.actor.ppo_epochs") * of("data.train_batch_size") / size)
         drawn = of("--rollout.batch_size") * of("--rollout.n_samples_per_prompt")
         return float(of("--train.max_epochs") * drawn / of("--train.batch_size"))
-    except (TypeError, ZeroDivisionError):
+    except (TypeError, ZeroDivisionError, OverflowError):
         return None
 
 

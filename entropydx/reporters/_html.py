@@ -16,8 +16,10 @@ from entropydx.reporters._remedies import (
     active,
     basis,
     limits,
+    own_framework,
+    own_training,
     particulars,
-    setting_words,
+    setting_parts,
     snippet,
     sorted_out,
     training_words,
@@ -44,7 +46,10 @@ from entropydx.types import (
     Presence,
     Recommendation,
     Report,
+    Setting,
+    SettingStatus,
     StripPair,
+    Training,
     Trajectory,
 )
 
@@ -56,6 +61,8 @@ STATUS: dict[Presence, tuple[str, str]] = {
     "undetermined": ("?", "warn"),
 }
 """Sign and class; the word stands beside them."""
+SETTINGS: dict[SettingStatus, str] = {"already": "", "inert": "warn", "conflict": "bad"}
+"""What is neither added nor changed, to the class of its colour."""
 SNIPPET = 64
 """Characters of a line of configuration that fit beside nothing else."""
 
@@ -100,6 +107,16 @@ class FindingView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingView:
+    """A recommended setting beside the user's own."""
+
+    status: SettingStatus
+    tone: str
+    wanted: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemedyView:
     """One thing to do."""
 
@@ -107,7 +124,7 @@ class RemedyView:
     why: str
     blocks: tuple[tuple[str, str], ...]
     """Framework, and its settings to be copied."""
-    settings: tuple[str, ...]
+    settings: tuple[SettingView, ...]
     particulars: tuple[tuple[str, str], ...]
     limits: tuple[tuple[str, str], ...]
     basis: str
@@ -156,9 +173,10 @@ def page(report: Report, drawn: Pictures, trajectory: Trajectory | None = None) 
         untested=untested(report.diagnosis),
         evidence=[(title, sign, [_finding(report, f) for f in fs]) for title, sign, fs in headed],
         unseen=[f.code for f in found.unseen],
-        remedies=[_remedy(r, here) for r in right],
+        remedies=[_remedy(r, here, report.training) for r in right],
         warnings=[warning_words(r, here) for r in wrong],
-        training=training_words(report.training) if report.training else "",
+        training=own_training(report),
+        training_words=training_words,
         steps=steps_to_settle(report),
         figures=list(figures(report, drawn)),
         entropy_facts=entropy_facts(report),
@@ -221,16 +239,22 @@ def _comparison(report: Report, evidence: Evidence) -> ComparisonView:
     )
 
 
-def _remedy(remedy: Recommendation, here: set[Label]) -> RemedyView:
+def _remedy(remedy: Recommendation, here: set[Label], training: Training | None) -> RemedyView:
+    shown = own_framework(remedy, training)
     return RemedyView(
         title=remedy.title,
         why=remedy.why,
-        blocks=tuple((framework, snippet(framework, config, SNIPPET)) for framework, config in remedy.config.items()),
-        settings=tuple(map(setting_words, remedy.settings)),
+        blocks=tuple((framework, snippet(framework, config, SNIPPET)) for framework, config in shown.items()),
+        settings=tuple(map(_setting, remedy.settings)),
         particulars=tuple(particulars(remedy)),
         limits=tuple(limits(remedy, here)),
         basis=basis(remedy),
     )
+
+
+def _setting(setting: Setting) -> SettingView:
+    wanted, said = setting_parts(setting)
+    return SettingView(status=setting.status, tone=SETTINGS.get(setting.status, "good"), wanted=wanted, said=said)
 
 
 def _pair(pair: StripPair, drawn: Pictures) -> PairView:

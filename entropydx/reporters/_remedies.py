@@ -67,8 +67,9 @@ def sorted_out(report: Report) -> tuple[list[Recommendation], list[Recommendatio
 def remedy_sections(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:
     """Yield what to do and what not to do."""
     right, wrong = sorted_out(report)
-    if report.training is not None and (report.training.framework or report.training.warnings):
-        yield section("The training configuration", *_training(report.training))
+    training = own_training(report)
+    if training is not None:
+        yield section("The training configuration", *_training(training))
     if right:
         yield section("What to do", *(_remedy(i, r, report, width, verbose) for i, r in enumerate(right, start=1)))
     if wrong:
@@ -90,6 +91,12 @@ def _remedy(rank: int, remedy: Recommendation, report: Report, width: int, verbo
     return Group(*parts)
 
 
+def own_training(report: Report) -> Training | None:
+    """Return the training whose configuration was given; None: the stage at most is known, which the reasons name."""
+    training = report.training
+    return training if training is not None and (training.framework or training.warnings) else None
+
+
 def own_framework(remedy: Recommendation, training: Training | None) -> dict[str, dict[str, Any]]:
     """Return the settings for the framework that the user trains with, where it is known and has any; else for all."""
     framework = None if training is None else training.framework
@@ -104,6 +111,7 @@ def particulars(remedy: Recommendation) -> list[tuple[str, str]]:
         ("does nothing when", remedy.inert_when),
         ("watch", "; ".join(remedy.watch)),
         ("stop when", remedy.stop_when),
+        ("afterwards", f"entropydx compare BEFORE AFTER --remedy {remedy.id}"),
     ]
     return [(word, text.rstrip(".")) for word, text in found if text]
 
@@ -121,14 +129,19 @@ def training_words(training: Training) -> str:
 
 def setting_words(setting: Setting) -> str:
     """Return a recommended setting beside the user's own, in a line that needs no colour."""
-    wanted = settings(setting.framework, {setting.key: setting.recommended})[0]
-    says = "the file says" if setting.in_file else "the file is silent, and the default is"
-    current = f"{says} {setting.current!r}"
+    mark = {"already": "=", "add": "+", "change": "~"}.get(setting.status, "!")
+    wanted, said = setting_parts(setting)
+    return f"{mark} {wanted}: {said}"
+
+
+def setting_parts(setting: Setting) -> tuple[str, str]:
+    """Return a recommended setting as its framework reads it, and what the user's own configuration says of it."""
+    (wanted,) = settings(setting.framework, {setting.key: setting.recommended})
     if setting.status == "already":
-        return f"= {wanted}: there already{'' if setting.in_file else ', as the default'}"
-    mark = {"add": "+", "change": "~"}.get(setting.status, "!")
+        return wanted, f"there already{'' if setting.in_file else ', as the default'}"
+    says = "the file says" if setting.in_file else "the file is silent, and the default is"
     why = f"; {setting.status.upper()}: {setting.why}" if setting.why else ""
-    return f"{mark} {wanted}: {current}{why}"
+    return wanted, f"{says} {setting.current!r}{why}"
 
 
 _SETTING_STYLE = {"already": "dim", "inert": "yellow", "conflict": "bold red"}

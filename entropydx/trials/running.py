@@ -161,7 +161,7 @@ def _check(child: Path, trial: Trial, base: dict[str, float], progress: Progress
     numbers = measure_all(child, N_CHECK_PROMPTS)
     progress.advance()
     label, truth = judge(numbers, base, str(trial.failure))
-    return {"label": str(label), "truth": truth, "n_prompts": N_CHECK_PROMPTS, "numbers": numbers, "base": base}
+    return {"label": str(label), "truth": truth, "n_prompts": N_CHECK_PROMPTS, "numbers": numbers}
 
 
 def _diagnose(child: Path, place: Place, trial: Trial, seed: int, progress: Progress) -> Report:

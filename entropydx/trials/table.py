@@ -36,7 +36,7 @@ def _words(effect: Effect | None, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     value = f"{effect.value:{sign}.3f}"
     if effect.ci is None:
-        return f"{value} (no interval: {effect.n} checkpoint)"
+        return f"{value} (n=1)"
     return f"{value} [{effect.ci[0]:{sign}.3f}, {effect.ci[1]:{sign}.3f}]"
 
 
@@ -45,5 +45,5 @@ def legend() -> str:
     return (
         f"Means over seeds with Student's t intervals at {LEVEL:.0%}; `still`: seeds in which the independent check "
         "finds the failure present; `named`: seeds in which entropydx does. A change is paired by seed with the "
-        "control."
+        "control. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other."
     )

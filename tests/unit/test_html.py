@@ -293,6 +293,47 @@ def test_settings_can_be_copied_as_they_are():
     assert "epsilon=0.2, epsilon_high=0.28, num_iterations=2" in document.text
 
 
+def test_beside_a_training_configuration_there_is_one_framework_and_the_status_of_every_setting():
+    report = collapsed()
+    remedy = next(r for r in report.recommendations if Label.TRAINING_COLLAPSE in r.for_)
+    clash = "with one update per rollout nothing is clipped"
+    made = tuple(
+        Setting(
+            framework="trl",
+            key=key,
+            recommended=wanted,
+            current=now,
+            in_file=there,
+            status=status,
+            why=clash if status in {"inert", "conflict"} else "",
+        )
+        for key, wanted, now, there, status in (
+            ("epsilon", 0.2, 0.2, False, "already"),
+            ("epsilon_high", 0.28, None, False, "inert"),
+            ("num_iterations", 2, 1, True, "change"),
+        )
+    )
+    training = Training(
+        stage="rl", source="grpo.yaml", framework="trl", updates_per_rollout=1.0, warnings=("temperature is 0.7: cold",)
+    )
+    shown = dataclasses.replace(
+        report, training=training, recommendations=(dataclasses.replace(remedy, settings=made),)
+    )
+    document = Document(page(shown))
+    assert [v for tag, name, v in document.attributes if (tag, name) == ("pre", "id")] == ["code-1-1"]
+    for said in (
+        "The training configuration trl, stage rl (grpo.yaml), 1 update per rollout",
+        "Poison: temperature is 0.7: cold",
+        "already epsilon=0.2 there already, as the default",
+        f"inert epsilon_high=0.28 the file is silent, and the default is None; INERT: {clash}",
+        "change num_iterations=2 the file says 1",
+        f"entropydx compare BEFORE AFTER --remedy {remedy.id}",
+    ):
+        assert said in document.text, said
+    assert "actor_rollout_ref" not in document.text
+    assert "The training configuration" not in Document(page(report)).text
+
+
 def test_a_series_is_drawn_with_its_change_point():
     series = collapsing()
     text = Document(page(collapsed(), trajectory=series)).text
