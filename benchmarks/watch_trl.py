@@ -88,18 +88,18 @@ def time_line(kind: str, out: Path, steps: int, seed: int = 0, edited_at: int | 
         trainer = subprocess.Popen(call, stdout=said, stderr=said)
     watch = [sys.executable, "-m", "entropydx", "watch", str(out), *WATCH, *SIZE, "--until-step", str(steps)]
     watch += ["--run-dir", str(out.with_name(f"{kind}.watch"))]
-    watcher = subprocess.Popen(watch, stdout=subprocess.PIPE, stderr=None, text=True)
     lines = []
-    assert watcher.stdout is not None
-    for text in watcher.stdout:
-        line = json.loads(text)
-        step = step_file(out).read_text(encoding="utf-8") if step_file(out).exists() else "0"
-        seen = {"at_s": round(time.monotonic() - started, 1), "trainer_step": int(step or 0)}
-        lines.append({**seen, "training": trainer.poll() is None, **{key: line[key] for key in KEPT}})
-        if line["fired"] and edited_at is not None:
-            trainer.terminate()
-            watcher.send_signal(signal.SIGINT)
-    codes = {"watch_exit_code": watcher.wait(), "trainer_exit_code": trainer.wait()}
+    with trainer, subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        for text in watcher.stdout:
+            line = json.loads(text)
+            step = step_file(out).read_text(encoding="utf-8") if step_file(out).exists() else "0"
+            seen = {"at_s": round(time.monotonic() - started, 1), "trainer_step": int(step or 0)}
+            lines.append({**seen, "training": trainer.poll() is None, **{key: line[key] for key in KEPT}})
+            if line["fired"] and edited_at is not None:
+                trainer.terminate()
+                watcher.send_signal(signal.SIGINT)
+    codes = {"watch_exit_code": watcher.returncode, "trainer_exit_code": trainer.returncode}
     return {"run": kind, "steps": steps, "seconds": round(time.monotonic() - started, 1), **codes, "lines": lines}
 
 

@@ -16,7 +16,7 @@ from entropydx import __version__
 from entropydx.findings import Measurements, compare
 from entropydx.policy import ORDER, Bound, Outcome, Policy, Regression
 from entropydx.reporters._words import decimals, estimate
-from entropydx.runs import Changes, to_measurement
+from entropydx.runs import NO_CHANGE, Changes, to_measurement
 from entropydx.standing import UNTESTED, Hearing
 from entropydx.triage import confidence, prompts_needed
 from entropydx.types import (
@@ -31,6 +31,8 @@ from entropydx.types import (
     GateCheck,
     GateVerdict,
     Label,
+    Measured,
+    Measurement,
     Op,
     Report,
     Threshold,
@@ -253,7 +255,15 @@ def _compared(part: Bound | Regression, measurements: Measurements) -> Iterator[
                 source="the policy",
                 field=part.on,
             )
-            yield key, compare(threshold, measurements)
+            yield key, _explained(compare(threshold, measurements), measurements.get(part.measurement))
+
+
+def _explained(evidence: Evidence, measurement: Measurement | None) -> Evidence:
+    """Return a comparison with the measurement's own word on why it has no change, where it has one."""
+    note = (measurement.note or "") if isinstance(measurement, Measured) else ""
+    if evidence.value is not None or not note.startswith(NO_CHANGE):
+        return evidence
+    return replace(evidence, missing_reason=note.removeprefix(NO_CHANGE))
 
 
 def _limit_checks(

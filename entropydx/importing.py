@@ -8,6 +8,7 @@ logged itself, under names of its own.
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -110,7 +111,7 @@ def find_importer(path: Path, tool: str = AUTO) -> tuple[str, Importer]:
     if not path.exists():
         raise ConfigError(f"nothing to import at {path}", "give a file or a directory of another tool")
     if tool != AUTO:
-        name = tool.replace("-", "_")
+        name = tool.lower().replace("-", "_")
         return name, plugins.load("importer", name)
     importers: dict[str, Importer] = plugins.load_all("importer")
     found = [name for name, importer in importers.items() if importer.recognises(path)]
@@ -130,6 +131,10 @@ def _check_options(name: str, importer: Importer, options: ImportOptions) -> Non
             raise ConfigError(problem, nearest(field_name, importer.fields))
     if options.verifier is not None:
         verifiers.check_spec(options.verifier)
+    if options.temperature is not None and not 0 <= options.temperature < math.inf:
+        raise ConfigError(f"--logged-temperature is {options.temperature}", "it must be a finite number of at least 0")
+    if options.top_p is not None and not 0 < options.top_p <= 1:
+        raise ConfigError(f"--logged-top-p is {options.top_p}", "it must be above 0 and at most 1")
 
 
 def _read(importer: Importer, path: Path, options: ImportOptions) -> Imported:

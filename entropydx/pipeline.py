@@ -28,7 +28,7 @@ from entropydx.recommending import catalogue, recommend, with_warnings
 from entropydx.rounds import Judge, Judged, Look, Outcome, Rounds, Settled
 from entropydx.runs import Run, to_measurement
 from entropydx.sampling import StageProgress, read_samples
-from entropydx.training_config import read_training, training_of
+from entropydx.training_config import read_training, staged, training_of
 from entropydx.triage import exit_code, triage
 from entropydx.types import (
     FAILURES,
@@ -43,6 +43,7 @@ from entropydx.types import (
     Role,
     Rule,
     Samples,
+    Stage,
     Tool,
     Training,
 )
@@ -223,7 +224,9 @@ def prepare(config: RunConfig, progress: Progress, fleet: Fleet | None = None) -
     for engine in engines.values():
         check_capability(engine, config.engine, todo.requires, config.samples)
     todo.deployment(engines["checkpoint"])  # a generation_config that nothing can be sampled with is refused now
-    training(config, engines["checkpoint"].info)  # and so is a training configuration that cannot be read
+    training(
+        config.train_config, config.stage, engines["checkpoint"].info
+    )  # and so is a training configuration that cannot be read
     return todo, engines
 
 
@@ -256,16 +259,15 @@ def provenance(
         baseline=engines["baseline"].info if "baseline" in engines else None,
         protocol=describe_protocol(config, todo, engines["checkpoint"], look.n_prompts, look.level),
         cost=measure_cost(look.drawn.values(), *spent),
-        training=training(config, engines["checkpoint"].info),
+        training=training(config.train_config, config.stage, engines["checkpoint"].info),
     )
 
 
-def training(config: RunConfig, checkpoint: CheckpointInfo) -> Training:
+def training(file: str | None, stage: Stage | None, checkpoint: CheckpointInfo) -> Training:
     """Return what is known of the training: its configuration, the stage that the user names, or the trainer's log."""
-    if config.train_config is None:
-        return training_of(Path(checkpoint.path), config.stage)
-    read = read_training(Path(config.train_config), catalogue())
-    return read if config.stage is None else replace(read, stage=config.stage)
+    if file is None:
+        return training_of(Path(checkpoint.path), stage)
+    return staged(read_training(Path(file), catalogue()), stage)
 
 
 def _with_stop(cost: Cost, drawn: Outcome, n_planned: int) -> Cost:
@@ -282,8 +284,13 @@ def laid_out(look: Look) -> dict[str, Any]:
     }
 
 
-def retriage(path: Path) -> Report:
+def retriage(path: Path, train_config: str | None = None, stage: Stage | None = None) -> Report:
     """Return a new report from a run directory (measured again) or a report file (judged again), without torch.
+
+    Parameters
+    ----------
+    train_config, stage : str, optional
+        Another training configuration, another stage; None: what the run knows.
 
     Raises
     ------
@@ -291,6 +298,8 @@ def retriage(path: Path) -> Report:
         The directory holds no finished run.
     ReportError
         The file is not a report of this schema.
+    ConfigError
+        The training configuration cannot be read.
     """
     if path.is_file():
         previous = document.load_report(path)
@@ -301,6 +310,7 @@ def retriage(path: Path) -> Report:
             cost=previous.cost,
             training=previous.training,
         )
+        origin = _retrained(origin, train_config, stage)
         measured = [to_measurement(r) for r in previous.measurements]
         judged = judge(measured, has_baseline=origin.compares, imported=origin.protocol.imported is not None)
         return build_report(origin, judged, None, previous)
@@ -309,7 +319,7 @@ def retriage(path: Path) -> Report:
         raise RunStoreError(
             f"the run in {path} was interrupted", "run the same `entropydx diagnose` again to finish it"
         )
-    origin = Provenance.from_manifest(manifest)
+    origin = _retrained(Provenance.from_manifest(manifest), train_config, stage)
     samples = read_samples(path, "checkpoint", origin.checkpoint, origin.params, manifest)
     theirs = None
     if origin.baseline is not None:
@@ -319,6 +329,13 @@ def retriage(path: Path) -> Report:
         measured = [*measure(probes, samples, theirs), *_logged(manifest)]
         judged = judge(measured, has_baseline=origin.compares, imported=origin.protocol.imported is not None)
         return build_report(origin, judged, samples)
+
+
+def _retrained(origin: Provenance, file: str | None, stage: Stage | None) -> Provenance:
+    """Return where samples come from, with what is said of the training now in place of what was known."""
+    if file is None and (stage is None or (origin.training is not None and origin.training.framework is not None)):
+        return replace(origin, training=origin.training and staged(origin.training, stage))
+    return replace(origin, training=training(file, stage, origin.checkpoint))
 
 
 def _logged(manifest: Mapping[str, Any]) -> list[Measurement]:

@@ -168,6 +168,8 @@ def read_policy(table: object, source: str, name: str = "gate") -> Policy:
         "regression": tuple(_parts(Regression, regression, f"{source} [{name}.regression")),
     }
     policy = validated(Policy, {**given, **parts, "source": source}, where)
+    if policy.against is not None and not policy.regression:
+        raise ConfigError(f"{where}: 'against' compares nothing", f"add [{name}.regression]")
     if "fail" not in given:
         policy = replace(policy, fail=tuple(label for label in CAN_FAIL if label not in policy.warn))
     if both := set(policy.warn) & set(policy.fail):
@@ -186,7 +188,9 @@ def _check_words(table: Mapping[str, Any], where: str) -> None:
     labels = {"fail": CAN_FAIL, "warn": CAN_FAIL, "require": FAILURES}
     for key, known in labels.items():
         words = table.get(key, [])
-        for word in words if isinstance(words, list) else []:
+        if not isinstance(words, list):
+            raise ConfigError(f"{where}: '{key}' is {words!r}", "it must be a list of labels")
+        for word in words:
             if word == Label.INCONCLUSIVE:
                 raise ConfigError(f"{where}: '{key}' has 'inconclusive'", "the key `inconclusive` says what it means")
             _check_word(f"{where}: '{key}' has", word, list(map(str, known)))
@@ -213,6 +217,8 @@ def _parts(kind: type[P], tables: Mapping[str, Any], where: str) -> Iterator[P]:
                 raise ConfigError(f"{here}: unknown key 'measurement'", "the name of the table is the measurement")
             if "undecided" in table:
                 _check_word(f"{here}: 'undecided' is", table["undecided"], list(get_args(Outcome)))
+            for key in (key for key, value in table.items() if isinstance(value, bool)):
+                raise ConfigError(f"{here}: '{key}' is {str(table[key]).lower()}", "it must be a number")
             part = validated(kind, {**table, "measurement": name}, here)
             _check_limits(part, here)
             if (field := part.on) in seen:
@@ -225,7 +231,9 @@ def _check_probe(name: str, where: str) -> None:
     """Refuse a measurement of a probe that does not exist; which measurements a probe gives depends on the run."""
     probe, dot, _ = name.partition(".")
     known = plugins.names("probe")
-    if probe not in known or not dot:
+    if probe in known and not dot:
+        raise ConfigError(f"{where} names a probe", f'a measurement of it stands in quotes: "{name}.NAME"')
+    if probe not in known:
         near = difflib.get_close_matches(probe, known, n=1)
         hint = f"did you mean '{name.replace(probe, near[0], 1)}'?" if near else f"probes: {', '.join(known)}"
         raise ConfigError(f"{where}: no probe measures '{name}'", hint)

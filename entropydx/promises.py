@@ -157,7 +157,7 @@ def account(
 
 def _of_promises(remedy: Remedy, held: Held, outcomes: Sequence[PromiseOutcome]) -> str:
     if held == "nothing_promised":
-        return f"{HELD[held]}: {remedy.unmeasured}."
+        return f"{HELD[held]}{': ' if remedy.unmeasured else ''}{remedy.unmeasured}."
     parts = []
     for status, word in SAID.items():
         names = [o.measurement for o in outcomes if o.status == status]

@@ -2,6 +2,7 @@
 
 A remedy that is contraindicated for a failure that is present is never recommended, and neither is one of another stage
 of training, or one whose condition is clear. Those whose conditions have fired come first, then the catalogue's order.
+Two that set one key to two values are alternatives: the better one is recommended alone.
 """
 
 from __future__ import annotations
@@ -120,9 +121,22 @@ def recommend(
         if status != "clear":
             chosen.append((status != "fired", remedy, evidence))
     best = sorted(chosen, key=lambda c: (c[0] and bool(c[1].when), _useless(c[1], training), c[1].order))
-    return tuple(_advise(remedy, diagnosis.label, evidence, training) for _, remedy, evidence in best)[
-        :MAX_RECOMMENDATIONS
-    ]
+    together: list[tuple[Remedy, tuple[Evidence, ...]]] = []
+    for _, remedy, evidence in best:
+        if all(_agree(remedy, other) for other, _ in together):
+            together.append((remedy, evidence))
+    return tuple(
+        _advise(remedy, diagnosis.label, evidence, training) for remedy, evidence in together[:MAX_RECOMMENDATIONS]
+    )
+
+
+def _agree(one: Remedy, other: Remedy) -> bool:
+    """Return whether no framework is told two values of one key."""
+    return all(
+        other.config.get(framework, {}).get(key, value) == value
+        for framework, settings in one.config.items()
+        for key, value in settings.items()
+    )
 
 
 def with_warnings(training: Training, diagnosis: Diagnosis) -> Training:
@@ -131,7 +145,7 @@ def with_warnings(training: Training, diagnosis: Diagnosis) -> Training:
         return training
     present = [Label(name) for name, a in diagnosis.failures.items() if a.status == "present"]
     found = [
-        f"{clash.key} is {effective(clash.framework, training.config, clash.key)}: {clash.why}; wrong for {label}"
+        f"{clash.key} is {effective(clash.framework, training.config, clash.key)}: {clash.why}; wrong for {label.words}"
         for label in present
         for clash in HAZARDS.get(label, ())
         if clash.framework == training.framework

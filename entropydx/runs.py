@@ -28,6 +28,11 @@ from entropydx.types import (
 )
 
 OTHER_TOKENIZER = "the two have different tokenizers, so what is counted per token does not compare"
+NO_CHANGE = "no change: "
+"""Beginning of the note of a measurement without a change that says why."""
+TWO_BASELINES = (
+    "it states no change of its own, so it may be about the baseline, and the two reports have different ones"
+)
 
 DRAWN_ALIKE = ("n_samples", "temperature", "top_p", "max_new_tokens", "thinking", "lexicon")
 """What two protocols must have in common, beside the prompts, for a number of one to compare with one of the other.
@@ -221,11 +226,25 @@ def changes(ours: Run, theirs: Run, names: Iterable[str] | None = None) -> Chang
         if differs is not None:
             return told(how="not_comparable", reason=differs)
         same = tokens_compare(mine, theirs.report)
-        pairs = {name: (to_measurement(mine.row(name)), to_measurement(theirs.report.row(name))) for name in wanted}
-        rows = {name: independent_change(*pair, tokens_compare=same) for name, pair in pairs.items()}
+        rows = {}
+        for name in wanted:
+            other = Missing(name=name, reason=TWO_BASELINES) if about_two_baselines(mine, theirs.report, name) else None
+            known = to_measurement(mine.row(name)), other or to_measurement(theirs.report.row(name))
+            rows[name] = independent_change(*known, tokens_compare=same)
         return told(how="independent", rows=rows)
     found = {m.name: m for m in paired}
     return told(how="paired", rows={name: found.get(name) or _unmeasured(mine, name) for name in wanted})
+
+
+def about_two_baselines(mine: Report, theirs: Report, name: str) -> bool:
+    """Return whether a measurement may be about the baseline of its report, and the two reports have different ones.
+
+    Of a checkpoint alone a probe states the change against the baseline beside it; a number that is itself about the
+    baseline, such as a ratio to it, has none.
+    """
+    if mine.baseline is None or theirs.baseline is None or mine.baseline.fingerprint == theirs.baseline.fingerprint:
+        return False
+    return any(report.row(name).delta is None for report in (mine, theirs))
 
 
 def to_measurement(row: MeasurementRow) -> Measurement:
@@ -261,7 +280,7 @@ def independent_change(mine: Measurement, other: Measurement, *, tokens_compare:
         return mine
     reason = _no_change(mine, other, tokens_compare)
     if reason is not None or isinstance(other, Missing):
-        return replace(mine, baseline=None, delta=None, delta_ci=None, note=f"no change: {reason}")
+        return replace(mine, baseline=None, delta=None, delta_ci=None, note=f"{NO_CHANGE}{reason}")
     ci = None
     if mine.ci is not None and other.ci is not None:
         ci = stats.difference_interval(mine.value, mine.ci, other.value, other.ci)

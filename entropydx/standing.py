@@ -164,16 +164,17 @@ def _suspicion(hearing: Hearing, failure: Label) -> str:
 
 
 def _why_open(findings: Sequence[Finding]) -> str:
-    code = next(f.code for f in findings if f.status == "undecided")
+    first = next(f for f in findings if f.status == "undecided")
     untestable = [f.missing_input for f in findings if f.missing_input is not None]
     if untestable:
         return f"{UNTESTED}: {untestable[0]}"
     missing = _all_missing(findings)
     if not missing:
-        return f"{code} undecided: the intervals are too wide"
+        lacking = next((e.missing_reason for e in first.evidence if e.status == "undecided" and e.missing_reason), "")
+        return f"{first.code} undecided: {lacking}{'; besides, ' * bool(lacking)}the intervals are too wide"
     # Where part of the pattern is there and the rest was not measured, `healthy` must not be said over it.
     if any(e.status == "fired" for f in findings for e in f.evidence):
-        return f"{code} undecided: {missing}"
+        return f"{first.code} undecided: {missing}"
     return f"{UNTESTED}: {missing}"
 
 

@@ -352,6 +352,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if not path.exists():
+            raise RunStoreError(f"nothing is at {path}", "give a run directory or a report file") from None
         raise RunStoreError(f"{path} is not a run directory: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise RunStoreError(f"{file} is damaged: {error}", DAMAGED) from error

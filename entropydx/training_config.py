@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from entropydx.types import Comparison, Remedy, Stage, Training
 MEND = "give the YAML or JSON of TRL's, verl's or OpenRLHF's arguments"
 STAGES: tuple[Stage, ...] = ("sft", "rl", "distillation")
 UPDATES = "updates_per_rollout"
+NAMED = "the command line or the project's settings"
+"""Source of a stage that the user names."""
 MOST_SETTINGS = 100_000
 """A few aliases of YAML can stand for more settings than memory holds; the three frameworks have some hundreds."""
 LONGEST = 200
@@ -131,6 +134,8 @@ def read_training(path: Path, catalogue: Iterable[Remedy]) -> Training:
     """
     flat = {key: _number(value) for key, value in _flat(path, _document(path)).items()}
     framework, stage = _recognise(path, flat)
+    if framework == "trl" and isinstance(flat.get("scale_rewards"), bool):
+        flat["scale_rewards"] = "group" if flat["scale_rewards"] else "none"  # as its own configuration reads it
     if framework == "openrlhf":
         flat = {f"--{key.lstrip('-')}": value for key, value in flat.items()}
     known = _known(framework, catalogue)
@@ -157,8 +162,15 @@ def _document(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", MEND) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        line = " ".join(str(error).split())
-        raise ConfigError(f"{path} is neither YAML nor JSON: {line[:200]}", MEND) from error
+        raise ConfigError(f"{path} is neither YAML nor JSON: {_what(error)}", MEND) from error
+
+
+def _what(error: Exception) -> str:
+    """Return what is wrong and where, without the line itself, on which a secret may stand."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is not None and problem:
+        return f"{problem}, line {mark.line + 1}"
+    return " ".join(str(error).split())[:200]
 
 
 def _flat(path: Path, document: Any) -> dict[str, Any]:
@@ -278,7 +290,12 @@ def holds(framework: str, training: Training, key: str, op: Comparison, value: A
         return False
 
 
-# ── without a configuration ───────────────────────────────────────────────────────────────────────
+# ── the stage ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def staged(training: Training, stage: Stage | None) -> Training:
+    """Return the training with the stage that the user names, who knows better than the file; None: as it is."""
+    return training if stage is None else replace(training, stage=stage, source=NAMED)
 
 
 def training_of(checkpoint: Path, stage: Stage | None) -> Training:
@@ -290,7 +307,7 @@ def training_of(checkpoint: Path, stage: Stage | None) -> Training:
         Where a `trainer_state.json` may lie; the last checkpoint's holds the log of the whole run.
     """
     if stage is not None:
-        return Training(stage=stage, source="the command line or the project's settings")
+        return Training(stage=stage, source=NAMED)
     log = checkpoint / "trainer_state.json"
     try:
         rows = json.loads(log.read_text(encoding="utf-8"))["log_history"]

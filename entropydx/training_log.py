@@ -8,8 +8,8 @@ A log has one run and no prompts, and neighbouring steps are alike, so its inter
 first-order autoregressive noise. The noise is what is left of a straight line over the first and over the last third.
 Its lag-one correlation, pooled over both, is raised by (2 + 4 rho) / r, which a line fitted to r points takes from it
 to first order (in the manner of Kendall 1954, Biometrika 41:403, who has (1 + 3 rho) / r for a fitted mean; a
-simulation gives -2.0 / r at 0 and -4.2 / r at 0.5), and lies in [0, 0.9]. The variance of a mean of m neighbours is then
-s²/m (1 + 2 sum over k < m of (1 - k/m) rho^k), and the quantile is Student's at the effective number of points,
+simulation gives -2.0 / r at 0 and -4.2 / r at 0.5), and lies in [0, 0.9]. The variance of a mean of m neighbours is
+then s²/m (1 + 2 sum over k < m of (1 - k/m) rho^k), and the quantile is Student's at the effective number of points,
 2r (1 - rho) / (1 + rho), less the four that two lines cost. In a simulation of decaying series with correlations of
 0, 0.5 and 0.8 the 98.75 % intervals held the true change in 91 to 99 % of runs (`tests/unit/test_training_log.py`).
 """
@@ -31,6 +31,8 @@ MAX_CORRELATION = 0.9
 MIN_KEPT = 0.2
 """Least share of the noise that is taken to be left after a line is fitted, however correlated it is."""
 MIN_DEGREES = 2.0
+WIDEST = float(np.log(np.finfo(float).max))
+"""Logarithm beyond which a quotient is no number any more: where a spike is far above the level that it stands on."""
 TENTH, THIRD = 10, 3
 
 
@@ -73,7 +75,9 @@ class _Ends:
         log = float(np.log(self.end / self.start))
         reach = self.quantile * float(np.hypot(self.start_error / self.start, self.end_error / self.end))
         ci = _around(log, reach)
-        return self.end / self.start - 1, None if ci is None else (float(np.expm1(ci[0])), float(np.expm1(ci[1])))
+        if ci is None or ci[1] > WIDEST:
+            return self.end / self.start - 1, None
+        return self.end / self.start - 1, (float(np.expm1(ci[0])), float(np.expm1(ci[1])))
 
 
 def _around(value: float, reach: float) -> Interval | None:
@@ -157,7 +161,15 @@ def _measure(log: TrainingLog, name: str, row: tuple[LogColumn, str, Read], note
         return Missing(name=name, reason="undefined: it is 0 at the beginning of the run")
     if ci is not None and unit in SHARES:
         ci = max(ci[0], 0.0), min(ci[1], 1.0)
-    flat = "no interval: it does not vary between steps" if ci is None else ""
+    lacking = "" if ci is not None else _why_no_interval(values, ends)
     ranges = f"from {ends.start:.3g} to {ends.end:.3g}, steps {log.steps[0]} to {log.steps[-1]}"
-    words = "; ".join(part for part in (ranges, note, flat) if part)
+    words = "; ".join(part for part in (ranges, note, lacking) if part)
     return Measured(name=name, value=value, unit=unit, n=len(values), ci=ci, note=words)
+
+
+def _why_no_interval(values: FloatArray, ends: _Ends) -> str:
+    if not np.ptp(values):
+        return "no interval: it does not vary between steps"
+    if ends.start > 0 >= ends.end:
+        return "no interval: it ends at 0 or below, and a quotient of it has none"
+    return "no interval: the noise between steps is nothing, or far above the level"

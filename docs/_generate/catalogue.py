@@ -47,6 +47,8 @@ REMEDIES = """\
 
 Generated from `entropydx/remedies/`. Keys were read in the source of the releases that are named; effects are as firm
 as their sources, which stand beside them ([what the tags mean](../explanation/science.md#how-firm-a-source-is)).
+`entropydx compare BEFORE AFTER --remedy ID` [holds one to its promises](\
+../how-to/compare.md#did-the-remedy-do-what-it-promised).
 """
 
 
@@ -94,6 +96,10 @@ def _remedy(remedy: Remedy) -> str:
     lines += [f"- *Expect*: {remedy.expected}"] if remedy.expected else []
     lines += [f"- *Watch*: {'; '.join(remedy.watch)}"] if remedy.watch else []
     lines += [f"- *Stop when*: {remedy.stop_when}"] if remedy.stop_when else []
+    promises = [f"`{p.measurement}` {p.direction.replace('_', ' ')}: {p.source}" for p in remedy.promises]
+    lines += [
+        f"- *Promises*: {text}" for text in promises or [f"nothing that shows between two runs: {remedy.unmeasured}"]
+    ]
     lines += [f"- *Evidence*: {text}" for text in remedy.evidence]
     references = ", ".join(_reference(text) for text in remedy.references)
     lines += [f"- *References*: {references}"] if references else []

@@ -71,8 +71,7 @@ def numbers(values: Any, name: str, where: str) -> FloatArray:
     """
     if not isinstance(values, list) or not all(v is None or isinstance(v, int | float) for v in values):
         refuse(where, f"'{name}' is no list of numbers")
-    found = np.array(values, dtype=float)
-    return np.where(np.isfinite(found), found, np.nan)
+    return np.array([float(v) if isinstance(v, bool) else number(v) for v in values], dtype=float)
 
 
 def token_ids(values: Any, name: str, where: str) -> IntArray:

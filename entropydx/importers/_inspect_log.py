@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import lzma
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from entropydx.errors import ImportFileError
-from entropydx.importers._reading import Row, read_object, refuse
+from entropydx.importers._reading import Row, parsed, read_object, refuse
 
 ZSTANDARD = 93
 """Compression method of a zip archive (APPNOTE 6.3.7, 4.4.5), which the standard library reads from Python 3.14."""
@@ -18,6 +19,11 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 SIGNATURE = b"PK\x03\x04"
 HEADERS = ("header.json", "_journal/start.json")
 """Of a finished log, and of one that was broken off."""
+MOST = 1000
+"""Times the size of an archive that its documents may take in all: about what DEFLATE reaches at best (1,032:1, zlib's
+technical details), and far from what texts are compressed to. More is made to fill the memory."""
+BROKEN = (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
+"""What `zipfile` raises for damaged, encrypted and unknown archives."""
 INSTALL = "pip install 'entropydx[inspect]'"
 
 
@@ -30,7 +36,7 @@ def is_log(path: Path) -> bool:
         with path.open("rb") as file:
             start = file.read(4096)
         return b'"version"' in start and b'"eval"' in start and b'"task"' in start
-    except (OSError, zipfile.BadZipFile):
+    except BROKEN:
         return False
 
 
@@ -58,10 +64,12 @@ def _archive(path: Path) -> tuple[dict[str, Any], list[Row]]:
             header = next((members[name] for name in HEADERS if name in members), None)
             if header is None:
                 refuse(str(path), f"neither {' nor '.join(HEADERS)} is in it: it is no log of Inspect")
+            if sum(info.file_size for info in members.values()) > MOST * path.stat().st_size:
+                refuse(str(path), f"its documents take more than {MOST:,} times its own size: it is no log of Inspect")
             log = _member(path, archive, file, header)
             samples = [name for name in members if name.startswith("samples/") and name.endswith(".json")]
             return log, [(f"{path}, {name}", _member(path, archive, file, members[name])) for name in samples]
-    except (OSError, zipfile.BadZipFile, struct.error) as error:
+    except BROKEN as error:
         raise ImportFileError(f"{path} is not an archive that can be read: {error}") from error
 
 
@@ -70,7 +78,7 @@ def _member(path: Path, archive: zipfile.ZipFile, file: BinaryIO, info: zipfile.
     where = f"{path}, {info.filename}"
     content = _zstandard(where, file, info) if info.compress_type == ZSTANDARD else archive.read(info)
     try:
-        document = json.loads(content)
+        document = parsed(content)
     except (ValueError, RecursionError) as error:
         raise ImportFileError(f"{where} is not JSON: {str(error)[:200]}") from error
     return document if isinstance(document, dict) else refuse(where, "it is no JSON object")
@@ -94,4 +102,6 @@ def _zstandard(where: str, file: BinaryIO, info: zipfile.ZipInfo) -> bytes:
             content: bytes = reader.read(info.file_size)
     except zstandard.ZstdError as error:
         raise ImportFileError(f"{where} cannot be decompressed: {error}") from error
-    return content if len(content) == info.file_size else refuse(where, "the archive is damaged: a member is cut short")
+    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        refuse(where, "the archive is damaged: the document is not the one that was written")
+    return content

@@ -61,7 +61,7 @@ def _lines(path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parsed(line)
         except (ValueError, RecursionError) as error:
             if number == len(lines) and not line.endswith(b"\n") and number > 1:
                 return
@@ -80,7 +80,7 @@ def read_object(path: Path) -> dict[str, Any]:
         It cannot be opened, or is no JSON object.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = parsed(path.read_bytes())
     except OSError as error:
         raise ImportFileError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -88,6 +88,20 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ImportFileError(f"{path} is not a JSON object")
     return document
+
+
+def parsed(content: bytes) -> Any:
+    """Return what a JSON text states, with `?` for halves of surrogate pairs, which no file of ours could hold.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        It is no JSON, or nested too deeply.
+    """
+    found = json.loads(content)
+    if b"\\ud" in content.lower():
+        found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+    return found
 
 
 def first_row(path: Path) -> dict[str, Any]:
@@ -109,7 +123,10 @@ def number(value: Any) -> float | None:
     """Return a finite number; None for null, NaN, Infinity, a truth value and everything that is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
 
 
 def grade(value: Any, where: str, column: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Rewards of a trainer as grades."""
+"""Rewards and scores of a tool as grades."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from entropydx.types import ImportOptions
 
 
 def reward_grade(value: Any, where: str, name: str, options: ImportOptions) -> float | None:
-    """Return a reward as a grade; None where it lies outside [0, 1] and the user has a verifier for the texts.
+    """Return a reward or score as a grade; None where it is none and the user has a verifier for the texts.
 
     Raises
     ------

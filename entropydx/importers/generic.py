@@ -21,7 +21,6 @@ from entropydx.importers._reading import (
     agreed,
     finish_reason,
     first_row,
-    grade,
     lookup,
     number,
     of_step,
@@ -31,6 +30,7 @@ from entropydx.importers._reading import (
     refuse,
     same_k,
 )
+from entropydx.importers._rewards import reward_grade
 from entropydx.protocols import Importer
 from entropydx.types import Completion, FloatArray, Group, Imported, ImportOptions, ImportSource, Measurement
 
@@ -76,7 +76,7 @@ class Generic:
         rows = [(where, _ours(where, row, options)) for where, row in read_rows(path)]
         step, rows = of_step(rows, options.step, path)
         by_prompt = _by_prompt(rows)
-        groups, notes = same_k(_group(members) for members in by_prompt)
+        groups, notes = same_k(_group(members, options) for members in by_prompt)
         temperature = agreed(options.temperature, (number(r.get("temperature")) for _, r in rows), "temperature", path)
         entropies = _entropies(by_prompt, temperature)
         graded = any(c.grade is not None for g in groups for c in g.completions)
@@ -142,15 +142,18 @@ def _are_messages(value: Any) -> bool:
     )
 
 
-def _group(members: Sequence[Row]) -> Group:
+def _group(members: Sequence[Row], options: ImportOptions) -> Group:
     where, row = members[0]
     asked = {"messages": tuple(row["messages"])} if row.get("messages") else {"prompt": row.get("prompt")}
+    for there, other in members:
+        if any(row.get(name) and other.get(name) not in (None, row[name]) for name in ("prompt", "messages")):
+            refuse(there, f"prompt '{_name(where, row)}' has another text than at {where}", "one id names one prompt")
     known = {name: row.get(name) for name in ("gold", "domain", "difficulty", "family", "reference")}
     prompt = prompt_of(where, row, ImportOptions(), {"id": _name(where, row), **asked, **known})
-    return Group(prompt=prompt, completions=tuple(_completion(*member) for member in members))
+    return Group(prompt=prompt, completions=tuple(_completion(*member, options) for member in members))
 
 
-def _completion(where: str, row: Mapping[str, Any]) -> Completion:
+def _completion(where: str, row: Mapping[str, Any], options: ImportOptions) -> Completion:
     text = row.get("text")
     if not isinstance(text, str):
         refuse(where, f"'text' is {text!r:.40}, which is no text", "--map text=COLUMN names the completion's column")
@@ -163,7 +166,7 @@ def _completion(where: str, row: Mapping[str, Any]) -> Completion:
         text=text,
         finish_reason=finish_reason(row.get("finish_reason")),
         answer=None if answer is None else str(answer),
-        grade=grade(row.get("grade"), where, "grade"),
+        grade=reward_grade(row.get("grade"), where, options.score or "grade", options),
     )
 
 

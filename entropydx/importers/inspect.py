@@ -23,13 +23,13 @@ from entropydx.importers._reading import (
     Row,
     column,
     finish_reason,
-    grade,
     lookup,
     number,
     prompt_of,
     refuse,
     same_k,
 )
+from entropydx.importers._rewards import reward_grade
 from entropydx.protocols import Importer
 from entropydx.types import Completion, Group, Imported, ImportOptions, ImportSource
 
@@ -178,7 +178,7 @@ def _completion(where: str, row: Mapping[str, Any], scorer: str | None, options:
         text=_content(mapping(choice.get("message")).get("content"), row),
         finish_reason=finish_reason(choice.get("stop_reason")),
         answer=None if answer is None else str(answer),
-        grade=None if scorer is None else _grade(score.get("value"), where, scorer),
+        grade=None if scorer is None else _grade(score.get("value"), where, scorer, options),
     )
 
 
@@ -192,11 +192,12 @@ def _score(where: str, row: Mapping[str, Any], scorer: str | None) -> Mapping[st
     return {**score, "value": lookup(mapping(score.get("value")), key, where)}
 
 
-def _grade(value: Any, where: str, scorer: str) -> float | None:
+def _grade(value: Any, where: str, scorer: str, options: ImportOptions) -> float | None:
     if isinstance(value, Mapping):
         hint = f"--score {scorer}.KEY names one of: {', '.join(map(str, value))}"
         refuse(where, f"scorer '{scorer}' gave several values", hint)
-    return LETTERS[value] if isinstance(value, str) and value in LETTERS else grade(value, where, scorer)
+    letter = LETTERS.get(value) if isinstance(value, str) else None
+    return reward_grade(value, where, scorer, options) if letter is None else letter
 
 
 # ── text ──────────────────────────────────────────────────────────────────────────────────────────

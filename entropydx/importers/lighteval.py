@@ -25,7 +25,6 @@ from entropydx.importers._reading import (
     Row,
     column,
     first_row,
-    grade,
     number,
     prompt_id,
     prompt_of,
@@ -34,6 +33,7 @@ from entropydx.importers._reading import (
     refuse,
     same_k,
 )
+from entropydx.importers._rewards import reward_grade
 from entropydx.protocols import Importer
 from entropydx.types import Completion, FinishReason, Group, Imported, ImportOptions, ImportSource
 
@@ -151,7 +151,8 @@ def _group(where: str, row: Mapping[str, Any], score: str | None, endings: _Endi
     gold = choices[index] if isinstance(index, int) and 0 <= index < len(choices) else None
     asked = text(doc, "query", where)
     known = {"id": doc.get("id") or prompt_id(asked), "prompt": asked, "gold": gold}
-    own = None if score is None else grade(column(mapping(column(row, "metric", where)), score, where), where, score)
+    metrics = mapping(column(row, "metric", where))
+    own = None if score is None else reward_grade(column(metrics, score, where), where, score, options)
     texts = _texts(where, row)
     outputs: list[list[int]] | list[None] = _outputs(where, row) or [None] * len(texts)
     if len(outputs) != len(texts):

@@ -21,7 +21,6 @@ from entropydx.importers._reading import (
     agreed,
     column,
     first_row,
-    grade,
     number,
     prompt_of,
     read_object,
@@ -29,6 +28,7 @@ from entropydx.importers._reading import (
     refuse,
     same_k,
 )
+from entropydx.importers._rewards import reward_grade
 from entropydx.protocols import Importer
 from entropydx.types import Completion, Group, Imported, ImportOptions, ImportSource
 
@@ -162,7 +162,7 @@ def _group(where: str, row: Mapping[str, Any], score: str | None, options: Impor
         "reference": target if MARK in target else None,
     }
     texts = _texts(where, row)
-    own = None if score is None else grade(column(row, score, where), where, score)
+    own = None if score is None else reward_grade(column(row, score, where), where, score, options)
     completions = [
         Completion(
             token_ids=None,

@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 from transformers import TrainerCallback
 
 from entropydx.config import Settings
-from entropydx.errors import ConfigError
+from entropydx.errors import ConfigError, RunStoreError
 from entropydx.types import WatchLine
 from entropydx.watching import WatchRules, read_log
 
@@ -139,21 +139,28 @@ class EntropydxCallback(TrainerCallback):  # type: ignore[misc]
 
     def _start(self, output_dir: str) -> None:
         folder = Path(output_dir) / FOLDER
-        folder.mkdir(exist_ok=True)
-        if self._n_read is None:
-            self._n_read = len(read_log(folder / LOG))  # of a training that was interrupted
         self._again = False
         call = [sys.executable, "-m", "entropydx", "watch", output_dir, "--once", *self._flags]
         call += ["--run-dir", str(folder), "--log", str(folder / LOG)]
-        with (folder / SAID).open("ab") as said:
-            self._process = _spawn(call, self._env, said)
+        try:
+            folder.mkdir(exist_ok=True)
+            if self._n_read is None:
+                self._n_read = len(read_log(folder / LOG))  # of a training that was interrupted
+            with (folder / SAID).open("ab") as said:
+                self._process = _spawn(call, self._env, said)
+        except (RunStoreError, OSError) as error:  # the training goes on without
+            logger.warning("no diagnosis could be started: %s", error)
 
     def _collect(self, folder: Path) -> None:
         """Take notice of the lines of a diagnosis that has ended."""
         if self._process is None or self._process.poll() is None:
             return
         code, self._process = self._process.returncode, None
-        lines = read_log(folder / LOG)
+        try:
+            lines = read_log(folder / LOG)
+        except (RunStoreError, OSError) as error:
+            logger.warning("the verdict cannot be read: %s", error)
+            return
         for line in lines[self._n_read or 0 :]:
             self._notice(line)
         if len(lines) == self._n_read:

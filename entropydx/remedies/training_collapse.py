@@ -18,7 +18,12 @@ ON_POLICY = tuple(
     for name in ("trl", "verl", "openrlhf")
 )
 LIGER = Clash(
-    framework="trl", key="use_liger_kernel", op="==", value=True, effect="conflict", why="TRL refuses it with Liger"
+    framework="trl",
+    key="use_liger_kernel",
+    op="==",
+    value=True,
+    effect="conflict",
+    why="TRL up to 1.13 refuses it with Liger, 1.14 and later do not (read in the sources)",
 )
 ENTROPY_LOW = AnyOf(
     options=(

@@ -37,6 +37,11 @@ class Arm:
     """Where the catalogue's value was scaled to the model, and why."""
     start: str | None = None
     """A start of its own, in place of the trial's: what going back to a checkpoint is."""
+    against: str | None = None
+    """The arm that it is compared with; None: the trial's control."""
+    served: tuple[tuple[str, str], ...] = ()
+    """What is served is not one sample at temperature 1: outcome, and the number of the independent check that it is
+    then read off. Samples and weights are those of the checkpoint as it is, so no other outcome changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,17 @@ def _decoding(temperature: float) -> EditDose:
 
 UNTOUCHED = EditDose(kind="none")
 """The checkpoint as it is: its vote is read off the same samples as its single answers."""
+
+VOTE = tuple((f"pass@1{part}", f"majority{part}") for part in ("", "/in", "/out"))
+COOLED = tuple((name, f"deployed/{name}") for name in ("pass@1", "majority", "majority_gain"))
+AS_IT_IS = "majority_vote"
+"""The arm whose samples are of the checkpoint as it is: its single answers are what decoding is compared with."""
+
+
+def _decode(name: str, role: Role, dose: EditDose, served: tuple[tuple[str, str], ...]) -> Arm:
+    note = "one answer each of the checkpoint as it is, against its vote or its cooler answers; no weight changes"
+    return Arm(name=name, role=role, remedy=name, dose=dose, note=note, against=AS_IT_IS, served=served)
+
 
 # ── training collapse ─────────────────────────────────────────────────────────────────────────────
 
@@ -99,7 +115,13 @@ COLLAPSE = Trial(
             start="series/tiny-collapsing/checkpoint-60",
             note="the last checkpoint before the onset, trained on without the cause",
         ),
-        Arm(name="clip_higher", role="remedy", remedy="clip_higher", dose=replace(_PLAIN, extra=_keys("clip_higher"))),
+        Arm(
+            name="clip_higher",
+            role="remedy",
+            remedy="clip_higher",
+            dose=replace(_PLAIN, extra=_keys("clip_higher")),
+            note="two updates a rollout, so half of the control's rollouts",
+        ),
         Arm(
             name="clip_higher, one update",
             role="control",
@@ -112,6 +134,7 @@ COLLAPSE = Trial(
             role="remedy",
             remedy="soft_clipping",
             dose=replace(_PLAIN, extra=_keys("soft_clipping")),
+            note="two updates a rollout, so half of the control's rollouts",
         ),
         Arm(
             name="kl_with_reference_reset",
@@ -148,8 +171,8 @@ COLLAPSE = Trial(
             dose=replace(_PLAIN, extra=_keys("entropy_bonus", entropy_coef=0.02)),
             note="0.02 in place of 0.005: the run is 30 updates long",
         ),
-        Arm(name="lower_temperature", role="opposite", remedy="lower_temperature", dose=_decoding(0.6)),
-        Arm(name="majority_vote", role="opposite", remedy="majority_vote", dose=UNTOUCHED),
+        _decode("lower_temperature", "opposite", _decoding(0.6), COOLED),
+        _decode("majority_vote", "opposite", UNTOUCHED, VOTE),
     ),
 )
 
@@ -177,21 +200,24 @@ VARIANCE = Trial(
             dose=replace(_NOISY, style=Style()),
             note="its second half: demonstrations without the contradictions. The reward needs a stated confidence",
         ),
-        Arm(name="majority_vote", role="remedy", remedy="majority_vote", dose=UNTOUCHED),
-        Arm(name="lower_temperature", role="remedy", remedy="lower_temperature", dose=_decoding(0.6)),
+        _decode("majority_vote", "remedy", UNTOUCHED, VOTE),
+        _decode("lower_temperature", "remedy", _decoding(0.6), COOLED),
         Arm(name="GRPO, plain", role="control", dose=replace(_PLAIN, learning_rate=3e-4)),
         Arm(
             name="entropy_bonus",
             role="opposite",
             remedy="entropy_bonus",
             dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("entropy_bonus", entropy_coef=0.02)),
-            note="0.02 in place of 0.005: the run is 30 updates long",
+            note="0.02 in place of 0.005: the run is 30 updates long; against plain GRPO",
+            against="GRPO, plain",
         ),
         Arm(
             name="clip_higher",
             role="opposite",
             remedy="clip_higher",
             dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("clip_higher")),
+            note="against plain GRPO, which draws twice as many rollouts for as many updates",
+            against="GRPO, plain",
         ),
     ),
 )
@@ -258,7 +284,7 @@ SHORTCUT = Trial(
             dose=replace(_HOPELESS, extra=_keys("entropy_bonus", entropy_coef=0.02)),
             note="0.02 in place of 0.005: the run is 30 updates long",
         ),
-        Arm(name="majority_vote", role="opposite", remedy="majority_vote", dose=UNTOUCHED),
+        _decode("majority_vote", "opposite", UNTOUCHED, VOTE),
     ),
 )
 
@@ -306,9 +332,10 @@ TEACHER = Trial(
                 domains=("in",),
                 extra=_keys("entropy_bonus", entropy_coef=0.02),
             ),
-            note="GRPO in the domain of the distillation with a bonus of 0.02",
+            note="GRPO in the domain of the distillation with a bonus of 0.02; against mix_grpo, in both domains",
+            against="mix_grpo",
         ),
-        Arm(name="majority_vote", role="opposite", remedy="majority_vote", dose=UNTOUCHED),
+        _decode("majority_vote", "opposite", UNTOUCHED, VOTE),
     ),
 )
 

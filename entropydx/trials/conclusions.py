@@ -9,6 +9,8 @@ from typing import Any, Literal
 from entropydx.trials.arms import Trial
 from entropydx.trials.results import Effect, Row, control_of
 
+AGAINST = {"none": "going on as before", "cause_removed": "the cause taken out alone", "GRPO, plain": "plain GRPO"}
+"""What an arm is compared with, in words."""
 Verdict = Literal["better", "worse", "no change seen", "one checkpoint"]
 
 
@@ -56,8 +58,13 @@ def _verdict(change: Effect) -> Verdict:
 def _sentence(trial: Trial, row: Row, change: Effect) -> str:
     start = "from the failed organism" if row.start == "failed" else "from a checkpoint midway"
     interval = "" if change.ci is None else f" [{change.ci[0]:+.2f}, {change.ci[1]:+.2f}]"
-    seeds = f"{row.n} seeds" if row.n > 1 else "one checkpoint, nothing trained"
-    against = "going on as before" if control_of(trial) == "none" else "the cause taken out alone"
+    seeds = f"{row.n} seeds" if row.n > 1 else "one seed, so no interval"
+    against = AGAINST.get(row.arm.against or control_of(trial), row.arm.against)
+    if row.arm.served:
+        return (
+            f"Tried on an organism, {start}: {trial.outcomes[0]} {change.value:+.2f} against one answer at temperature "
+            "1 (one checkpoint, so no interval; docs/explanation/trials.md)."
+        )
     return (
         f"Tried on an organism, {start} ({seeds}): {trial.outcomes[0]} {change.value:+.2f}{interval} against "
         f"{against}; the failure is then still present in {round(row.still * row.n)} of {row.n} "

@@ -41,7 +41,8 @@ class Row:
     outcomes: dict[str, Effect]
     """Number of the independent check to its mean over seeds."""
     changes: dict[str, Effect]
-    """The same, each seed less the control's of that seed; empty for the control itself."""
+    """The same, each seed less that of the arm that it is compared with; empty for the control itself. Of decoding
+    only what it serves."""
     still: float
     """Share of seeds in which the independent check finds the failure present."""
     named: float
@@ -78,8 +79,11 @@ def summarise(trial: Trial, cells: Sequence[dict[str, Any]]) -> list[Row]:
         by_arm = {
             arm.name: {c["seed"]: c for c in own if (c["start"], c["arm"]) == (start, arm.name)} for arm in trial.arms
         }
-        control = by_arm[control_of(trial)]
-        rows += [_row(trial, start, arm, by_arm[arm.name], control) for arm in trial.arms if by_arm[arm.name]]
+        rows += [
+            _row(trial, start, arm, by_arm[arm.name], by_arm[arm.against or control_of(trial)])
+            for arm in trial.arms
+            if by_arm[arm.name]
+        ]
     return rows
 
 
@@ -95,17 +99,18 @@ def _row(
         found: dict[str, float] = cell["check"]["numbers"]
         return found
 
-    outcomes, changes = {}, {}
+    outcomes, changes, served = {}, {}, dict(arm.served)
     for name in trial.outcomes:
-        values = [numbers(c)[name] for c in cells.values() if name in numbers(c)]
+        own = served.get(name, name)
+        values = [numbers(c)[own] for c in cells.values() if own in numbers(c)]
         pairs = [
-            numbers(c)[name] - numbers(control[seed])[name]
+            numbers(c)[own] - numbers(control[seed])[name]
             for seed, c in cells.items()
-            if seed in control and name in numbers(c) and name in numbers(control[seed])
+            if seed in control and own in numbers(c) and name in numbers(control[seed])
         ]
         if values:
             outcomes[name] = effect(values)
-        if pairs and arm.name != control_of(trial):
+        if pairs and (name in served if served else arm.name != control_of(trial)):
             changes[name] = effect(pairs)
     present = [c["check"]["truth"][trial.failure] == "present" for c in cells.values()]
     named = [c["entropydx"]["failures"][trial.failure] == "present" for c in cells.values()]

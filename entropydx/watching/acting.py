@@ -79,8 +79,9 @@ def run_command(command: str, line: WatchLine, timeout: float) -> Outcome:
             env={**os.environ, **environment(line)},
             start_new_session=True,
         )
-    except OSError as error:
-        return Outcome(ok=False, text=f"the command {words[0]} could not be run: {error.strerror}")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        return Outcome(ok=False, text=f"the command {words[0]} could not be run: {why}")
     with process:
         try:
             process.communicate(document.to_line(line).encode("ascii"), timeout=timeout)
@@ -90,6 +91,16 @@ def run_command(command: str, line: WatchLine, timeout: float) -> Outcome:
     if process.returncode:
         return Outcome(ok=False, text=f"the command {words[0]} gave exit code {process.returncode}")
     return Outcome(ok=True, text=f"the command {words[0]} was run")
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: urllib would make a GET without the line of it, and call that a success."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return no other request."""
+
+
+_OPENER = urllib.request.build_opener(_Stay)
 
 
 def post(url: str, line: WatchLine, timeout: float, sleep: Callable[[float], None] = time.sleep) -> Outcome:
@@ -113,11 +124,12 @@ def post(url: str, line: WatchLine, timeout: float, sleep: Callable[[float], Non
         if number:
             sleep(FIRST_PAUSE_S * 4 ** (number - 1))
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with _OPENER.open(request, timeout=timeout) as answer:
                 return Outcome(ok=True, text=f"{whom} answered {answer.status}")
         except urllib.error.HTTPError as error:
             error.close()
-            problem = f"answered {error.code}"
+            moved = ", which leads elsewhere and is not followed" if 300 <= error.code < 400 else ""
+            problem = f"answered {error.code}{moved}"
             if error.code not in PASSING:
                 break
         except (OSError, http.client.HTTPException) as error:

@@ -34,6 +34,8 @@ class Logbook:
         self.path = path
         self.lines: list[WatchLine] = []
         self._progress, self._wait = progress, wait
+        if path.is_dir():
+            raise RunStoreError(f"{path} is a directory", "give the log a file's name")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

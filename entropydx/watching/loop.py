@@ -86,6 +86,8 @@ def _check(job: Job, config: RunConfig) -> None:
     """Refuse now what no checkpoint could be diagnosed with."""
     if training_step(job.run) is not None:
         raise ConfigError(f"{job.run} is a checkpoint itself", f"watch {job.run.parent}, or use `entropydx gate`")
+    if job.until.idle is not None and not job.until.idle >= 0:
+        raise ConfigError(f"idle-timeout is {job.until.idle}", "it must be at least 0")
     if job.until.once and not job.run.is_dir():
         raise ConfigError(f"there is no directory {job.run}", "give the output directory of the training run")
     if config.shard is not None:
@@ -167,6 +169,8 @@ class _Watch:
             while self._cycle():
                 pass
             looks += 1
+        if not self.seen and not self.state.told:
+            self.progress.warn(f"no checkpoint-N, global_step_N or global_stepN_hf is in {self.job.run}")
         for sighting in self.seen.values():
             if sighting.name not in self.state.told:
                 self.progress.warn(f"{sighting.name} is left out: {sighting.waiting_for}")

@@ -47,8 +47,16 @@ class WatchRules:
                 raise ConfigError(f"{name} is {value}", f"it must be at least {least:g}")
         if self.command is not None:
             _check_command(self.command)
-        if self.webhook is not None and (urlsplit(self.webhook).scheme not in {"http", "https"}):
+        if self.webhook is not None and not _is_web(self.webhook):
             raise ConfigError("the webhook is no http:// or https:// address", "give the whole URL")
+
+
+def _is_web(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _check_command(command: str) -> None:

@@ -136,15 +136,18 @@ def _trainer_state(file: Path) -> Marker:
         json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return "missing"
-    except ValueError:
+    except (OSError, ValueError):  # a network file system may have lost it for now, or for good
         return "pending"
     return "written"
 
 
 def _tracker(file: Path, step: tuple[str, int] | None) -> Marker:
-    if not file.is_file():
+    try:
+        reached = re.search(r"\d+", file.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
         return "missing"
-    reached = re.search(r"\d+", file.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return "pending"
     return "written" if reached and step and int(reached.group()) >= step[1] else "pending"
 
 
@@ -173,7 +176,7 @@ def track(
     for look in looks:
         known = before.get(look.path.name)
         same = known is not None and known.look.files == look.files
-        since = known.since if known is not None and same else now
+        since = min(known.since, now) if known is not None and same else now  # a clock may be set back
         rested = now - since >= poll
         whole = look.marker == "written" or (look.marker == "missing" and now - look.newest >= SETTLED_S)
         complete = rested and whole and (look.problem is None or look.convert is not None)

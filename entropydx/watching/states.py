@@ -186,7 +186,7 @@ def rule(state: State, gate: Gate, rules: WatchRules, now: float) -> Ruling:
     elif failed and not new:
         times = max(state.rows.get(name, 0) + 1 for name in fresh)
         held_back = f"it has failed {times} of {rules.confirm} times in a row"
-    elif new and state.last_fired is not None and now - state.last_fired < rules.cooldown:
+    elif new and state.last_fired is not None and 0 <= now - state.last_fired < rules.cooldown:
         left = rules.cooldown - (now - state.last_fired)
         new, held_back = (
             (),

@@ -86,7 +86,7 @@ def test_the_files_of_ci_say_what_the_document_says(stored: Path) -> None:
         (("sound",), '[gate.bounds."sampling.pass"]\nmin = 1', "no probe measures 'sampling.pass'"),
         (("sound", "--prompts", 8), "", "--prompts changes nothing: sound is stored"),
         (("sound", "--against", "sound"), "", "allows no regression"),
-        (("nothing.json",), "", "nothing.json is not a run directory"),
+        (("nothing.json",), "", "nothing is at nothing.json"),
         (("nothing-here",), "", "nothing-here"),
         (("sound", "--json", "."), "", "is a directory"),
     ],

@@ -232,6 +232,26 @@ def test_what_is_about_a_change_compares_over_one_baseline_only():
     assert "one baseline" in delta(ratio, other).missing_reason
 
 
+def test_a_quotient_is_brought_to_another_level_in_its_logarithm_and_one_of_zero_is_drawn():
+    name = "epistemic_markers.count_ratio"
+    head, z = HEADS[name], scipy_stats.norm.ppf
+
+    def stated(value, ci):
+        ratio = MeasurementRow(name=name, value=value, ci=ci, unit="x baseline", n=50)
+        before = run_of(GROUPS, fingerprint="a", with_samples=False, ci_level=0.9)
+        after = run_of(GROUPS, fingerprint="b", baseline="a", with_samples=False, rows=[ratio], ci_level=0.9)
+        found = delta(head, sides(before, after, 0.99, (), pairs=True))
+        return before, after, found
+
+    *_, found = stated(0.2, (0.02, 0.5))
+    factor = z(0.995) / z(0.95)
+    assert found.ci == pytest.approx((0.2 * 0.1**factor, 0.2 * 2.5**factor))
+    for zero in ((0.0, 0.0), (0.0, 0.4)):
+        before, after, found = stated(0.0, zero)
+        assert found.ci[0] == 0.0
+        assert f"{name}  after / before" in ComparisonReporter().render(comparisons.compared({"a": before, "b": after}))
+
+
 def test_one_draw_against_itself_is_zero_by_construction_and_a_new_draw_is_not():
     one = run_of(GROUPS, rows=[row(NAME, 0.5, 0.1)])
     found = delta(PASS_AT_1, sides(one, one, 0.95, {"sampling_spread"}, pairs=True))
@@ -362,6 +382,36 @@ P, A, U = "present", "absent", "undetermined"
 )
 def test_what_became_of_a_failure(evidence, expected):
     assert became(evidence) == expected
+
+
+def test_a_number_of_the_later_run_that_cannot_be_compared_keeps_a_failure_open():
+    """A deployment that only the later run has: nobody knows whether it got worse."""
+    name = "decoding.majority_gain_deployment"
+    was = run_of(GROUPS, fingerprint="a", rows=[row(NAME, 0.5, 0.1)], ci_level=0.95)
+    is_ = run_of(GROUPS, fingerprint="a", rows=[row(NAME, 0.5, 0.1), row(name, 0.3, 0.2)], deploy_temperature=3.0)
+    two = sides(was, is_, 0.95, {"sampling_spread"}, pairs=True)
+    deltas = [delta(h, two) for h in headlines(RULES)]
+    missing = next(d for d in deltas if d.measurement == name)
+    assert missing.missing_reason.startswith("before, ")
+    about = tuple(d for d in deltas if Label.INFERENCE_VARIANCE in d.about)
+    evidence = Evidence(
+        before=standing(A), after=standing(U, "EDX204 undecided"), arose=standing(A), receded=standing(A), deltas=about
+    )
+    assert became(evidence) == "unchanged"
+    open_ = replace(evidence, unseen=True)
+    found = failure_delta(Label.INFERENCE_VARIANCE, open_, None, same=False)
+    assert (found.change, found.harm_ruled_out) == ("undecided", False)
+    diagnosis = is_.report.diagnosis
+    failures = {**diagnosis.failures, Label.INFERENCE_VARIANCE: standing(U, "EDX204 undecided")}
+    undetermined = replace(is_.report, diagnosis=replace(diagnosis, failures=failures))
+    whole = comparing.failure_deltas(replace(two, after=replace(is_, report=undetermined)), deltas, RULES)
+    found = next(f for f in whole if f.failure == Label.INFERENCE_VARIANCE)
+    assert (found.change, found.harm_ruled_out) == ("undecided", False)
+
+
+def test_what_got_worse_beside_the_patterns_is_no_harm_ruled_out():
+    worse = replace(known(U, U, "worse", arose=A, receded=A), covered=frozenset({"m.1"}))
+    assert not failure_delta(FAILURES[1], worse, None, same=False).harm_ruled_out
 
 
 def test_exchanging_before_and_after_mirrors_what_became():

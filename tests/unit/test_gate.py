@@ -366,6 +366,29 @@ def test_runs_that_were_drawn_otherwise_do_not_compare(drawn: dict[str, Path]) -
     assert "max_new_tokens" in found.reason
 
 
+def test_a_number_about_the_baseline_does_not_compare_where_the_two_reports_have_different_ones(
+    drawn: dict[str, Path],
+) -> None:
+    ours, name = _open(drawn["shortcut"]).report, "coverage.support_retention"
+    kept = MeasurementRow(name=name, value=0.9, unit="share of prompts", n=40, ci=(0.8, 1.0))
+    ours = replace(ours, measurements=(*ours.measurements, kept))
+    assert ours.baseline is not None
+    elsewhere = replace(ours.checkpoint, fingerprint="e" * 64)
+    theirs = replace(ours, checkpoint=elsewhere)
+    other = replace(theirs, baseline=replace(ours.baseline, fingerprint="f" * 64))
+    here = Path("report.json")
+    same, found = (
+        changes(Run(path=here, report=ours), Run(path=here, report=r), [name, PASS]) for r in (theirs, other)
+    )
+    assert (same.how, found.how) == ("independent", "independent")
+    assert getattr(same.rows[name], "delta", None) == 0.0
+    assert getattr(found.rows[PASS], "delta", None) == 0.0
+    policy = Policy(regression=(Regression(measurement=name, max_drop=0.5),))
+    check = decide(ours, policy, against=found).checks[-1]
+    assert check.verdict == "inconclusive"
+    assert "the two reports have different ones" in check.reason
+
+
 def test_a_files_prompts_are_paired_under_another_seed_though_their_order_differs(tmp_path: Path) -> None:
     lines = [{"id": f"p{i}", "prompt": f"{i}+1=", "answer": str(i + 1), "reference": f"={i + 1}"} for i in range(12)]
     (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, lines)))

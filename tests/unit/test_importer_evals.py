@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,28 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ImportFileError, match=r"epoch_1\.json cannot be decompressed") as error:
         inspect.importer.read(file, ImportOptions())
     assert "\n" not in str(error.value)
+
+
+def test_an_archive_whose_bytes_changed_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "log.eval"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", "{}")
+    content = file.read_bytes()
+    file.write_bytes(
+        content.replace(zlib.compress(b"{}", wbits=-15), b"header.json\xff\xff\xff\xff", 1)
+    )
+    assert file.read_bytes() != content
+    with pytest.raises(ImportFileError, match="not an archive that can be read"):
+        inspect.importer.read(file, ImportOptions())
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "log.eval"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("header.json", "{}")
+        archive.writestr("samples/1_epoch_1.json", b"0" * 20_000_000)
+    with pytest.raises(ImportFileError, match="more than 1,000 times its own size"):
+        inspect.importer.read(file, ImportOptions())
 
 
 # ── lighteval ─────────────────────────────────────────────────────────────────────────────────────

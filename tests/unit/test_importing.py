@@ -315,6 +315,7 @@ def test_a_map_names_columns_also_nested_ones(tmp_path: Path) -> None:
     [
         ("grade", 1.5, "line 1: 'grade' is 1.5, which is no grade in"),
         ("grade", "yes", "which is no grade"),
+        ("grade", 10**400, "which is no grade"),
         ("text", 3, "'text' is 3, which is no text"),
         ("prompt", {"q": 1}, "is no prompt"),
         ("messages", ["hello"], "is no prompt"),
@@ -328,6 +329,30 @@ def test_a_map_names_columns_also_nested_ones(tmp_path: Path) -> None:
 def test_bad_rows_are_named(tmp_path: Path, column: str, value: object, message: str) -> None:
     with pytest.raises(ImportFileError, match=message):
         _import(tmp_path, _rows(**{column: value}))
+
+
+def test_one_id_names_one_prompt(tmp_path: Path) -> None:
+    rows = _rows()
+    rows[5]["prompt"] = "another question"
+    with pytest.raises(ImportFileError, match=r"line 6: prompt 'p1' has another text than at .*line 5"):
+        _import(tmp_path, rows)
+
+
+def test_a_reward_that_is_no_grade_gives_way_to_a_verifier(tmp_path: Path) -> None:
+    rows = [{**row, "reward": 3.0 * row["grade"]} for row in _rows()]
+    rows = _without(rows, "grade", "answer")
+    with pytest.raises(ImportFileError, match=r"no grade .*--verifier grades the texts instead"):
+        _import(tmp_path, rows)
+    options = ImportOptions(verifier=VerifierSpec(type="regex", extract=r"A(\d)"))
+    report = _import(tmp_path, rows, options)
+    assert report.row("sampling_spread.pass_at_1").value == 0.5
+
+
+def test_half_a_character_does_not_stop_an_import(tmp_path: Path) -> None:
+    rows = _rows()
+    rows[0]["text"] = "\ud800 2+2=4;A4."
+    _import(tmp_path, rows)
+    assert runs.open_run(tmp_path / "run").samples["checkpoint"].groups[0].completions[0].text == "? 2+2=4;A4."
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:

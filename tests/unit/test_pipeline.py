@@ -10,7 +10,7 @@ import pytest
 
 from entropydx import pipeline, plugins
 from entropydx.config import RunConfig, Settings, resolve
-from entropydx.errors import CheckpointError, EngineCapabilityError, PluginNotFoundError, RunStoreError
+from entropydx.errors import CheckpointError, ConfigError, EngineCapabilityError, PluginNotFoundError, RunStoreError
 from entropydx.planning import resolve_suite
 from entropydx.protocols import Silent
 from entropydx.types import Group, Label, Prompt, Report, SamplingParams
@@ -155,6 +155,35 @@ def test_triage_of_the_run_and_of_the_report_agree_with_the_diagnosis(tmp_path: 
     # The file keeps six digits of every number.
     strengths = [f.strength for f in judged.findings]
     assert strengths == pytest.approx([f.strength for f in report.findings], abs=1e-3)
+
+
+def test_triage_recommends_for_another_training_configuration_or_stage(tmp_path: Path) -> None:
+    (tmp_path / "grpo.yaml").write_text("num_generations: 8\nnum_iterations: 1\n")
+    (tmp_path / "sft.yaml").write_text("packing: true\n")
+    run = tmp_path / "run"
+    first = pipeline.diagnose(_config("collapsed", run, train_config=str(tmp_path / "grpo.yaml")))
+    for source in (run, run / "report.json"):
+        other = pipeline.retriage(source, train_config=str(tmp_path / "sft.yaml"))
+        assert other.training is not None
+        assert (other.training.stage, other.training.file) == ("sft", str(tmp_path / "sft.yaml"))
+        assert [r.id for r in other.recommendations] == ["earlier_checkpoint"]
+        named = pipeline.retriage(source, stage="sft")
+        assert named.training is not None
+        assert (named.training.stage, named.training.framework) == ("sft", "trl"), "the file that is known is kept"
+        assert "command line" in named.training.source
+        kept = pipeline.retriage(source)
+        assert (kept.training, kept.recommendations) == (first.training, first.recommendations)
+    with pytest.raises(ConfigError, match="cannot read"):
+        pipeline.retriage(run, train_config=str(tmp_path / "none.yaml"))
+
+
+def test_triage_of_a_run_without_a_configuration_takes_the_stage_that_is_named(tmp_path: Path) -> None:
+    report = pipeline.diagnose(_config("collapsed", tmp_path))
+    assert report.training is not None
+    assert report.training.stage is None
+    named = pipeline.retriage(tmp_path, stage="rl").training
+    assert named is not None
+    assert (named.stage, named.framework) == ("rl", None)
 
 
 def test_triage_of_an_unfinished_run_says_how_to_finish_it(tmp_path: Path) -> None:

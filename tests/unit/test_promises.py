@@ -243,6 +243,35 @@ def test_the_arithmetic_may_differ_between_two_draws_of_the_same_weights() -> No
     assert judged(find_remedy("batch_invariant_inference"), [found])[0] == "kept"
 
 
+@pytest.mark.parametrize(
+    ("cooler", "held"), [((0.6, 0.05, 0.02), "kept"), ((0.6, 0.14, 0.09), "partly"), ((0.4, 0.25, 0.2), "no")]
+)
+def test_one_policy_served_in_two_ways_is_held_to_what_cooling_promises(
+    cooler: tuple[float, float, float], held: Held
+) -> None:
+    """Of two reports with intervals of +- 0.02 a change is known to +- 0.02 x sqrt 2 (MOVER)."""
+    names = ("pass_at_1_deployment_change", "spread_deployment", "majority_gain_deployment")
+    groups = [votes(i, 2, ["2", "3"]) for i in range(4)]
+    warm = (0.5, 0.15, 0.1)
+    before, after = (
+        run_of(
+            groups,
+            rows=[row(f"decoding.{name}", value, 0.02) for name, value in zip(names, values, strict=True)],
+            deploy_temperature=temperature,
+            ci_level=0.95,
+        )
+        for values, temperature in ((warm, 1.0), (cooler, 0.6))
+    )
+    remedy = find_remedy("lower_temperature")
+    two = sides(before, after, 0.95, {"decoding"}, pairs=True)
+    deltas = [delta(h, two) for h in promised(remedy, headlines(pipeline.rules()))]
+    assert [d.change for d in deltas] == pytest.approx([c - w for c, w in zip(cooler, warm, strict=True)])
+    ci = deltas[0].ci
+    assert ci is not None
+    assert (ci[1] - ci[0]) / 2 == pytest.approx(0.02 * 2**0.5)
+    assert judged(remedy, deltas)[0] == held
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a comparison of a collapsed, a healthy and a noisy policy."""

@@ -110,3 +110,43 @@ def test_the_trainers_own_log_tells_the_stage(tmp_path: Path) -> None:
     assert training_of(tmp_path, "distillation").stage == "distillation"
     _state(tmp_path, loss=1.0)
     assert training_of(tmp_path, None).stage is None
+
+
+def test_a_word_that_is_a_number_to_the_frameworks_is_one(tmp_path: Path) -> None:
+    """PyYAML reads 1e-3 as a word; OmegaConf and transformers' parser make a float of it."""
+    found = _read(tmp_path, "a.yaml", 'num_generations: "8"\nentropy_coef: 5e-3\nbeta: 1e-3\nscale_rewards: false\n')
+    assert found.config == {"num_generations": 8, "entropy_coef": 0.005, "beta": 0.001, "scale_rewards": "none"}
+    assert holds("trl", found, "entropy_coef", ">", 0)
+
+
+BOMB = "a0: &a0 {b: 1, c: 2, d: 3}\n" + "".join(
+    f"a{i}: &a{i} {{{', '.join(f'k{j}: *a{i - 1}' for j in range(9))}}}\n" for i in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("num_generations: 8\n" + BOMB, "more than 100,000 settings"),
+        ("num_generations: 8\na: &a\n  b: *a\n", "nested without an end"),
+        ("num_generations: 8\ntemperature: .nan\n", "temperature is nan"),
+        ("num_generations: 8\ntemperature: 2020-01-01\n", "no value of a setting"),
+        ("num_generations: 8\ntemperature: &a [*a]\n", "no value of a setting"),
+        (f"num_generations: 8\nloss_type: {'x' * 300}\n", "no value of a setting"),
+    ],
+)
+def test_what_no_report_can_hold_is_refused_before_anything_is_drawn(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _read(tmp_path, "a.yaml", text)
+
+
+def test_an_error_does_not_quote_the_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2") as caught:
+        _read(tmp_path, "a.yaml", "num_generations: 8\nhub_token: secret: x\n")
+    assert "secret" not in str(caught.value)
+
+
+def test_numbers_without_a_meaning_give_no_count_of_updates(tmp_path: Path) -> None:
+    assert _read(tmp_path, "a.yaml", f"num_iterations: 1{'0' * 190}\nepsilon: 0.2\n").updates_per_rollout is not None
+    assert updates_per_rollout("trl", {"num_iterations": 10**400}) is None
+    assert _read(tmp_path, "o.yaml", "- 'algorithm.x=a: b: c'\n- algorithm.adv_estimator=grpo\n").framework == "verl"

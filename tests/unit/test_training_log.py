@@ -91,6 +91,19 @@ def test_what_cannot_be_known_is_missing_with_its_reason() -> None:
     assert "does not vary" in flat.note
 
 
+def test_a_change_without_an_interval_says_why() -> None:
+    spike = [1e-4] * 60
+    spike[10] = 5000.0
+    row = _row(spike)
+    assert isinstance(row, Measured)
+    assert row.ci is None
+    assert "far above the level" in row.note
+    gone = _row([max(1 - i / 30, 0.0) for i in range(60)])
+    assert isinstance(gone, Measured)
+    assert (gone.value, gone.ci) == (-1.0, None)
+    assert "ends at 0" in gone.note
+
+
 def test_shares_stay_shares() -> None:
     row = _row([0.0, 0.2] * 20, "truncated_end", "truncated")
     assert isinstance(row, Measured)

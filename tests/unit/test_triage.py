@@ -162,6 +162,14 @@ def test_half_of_a_pattern_with_the_rest_missing_is_not_left_out_of_health() -> 
     assert diagnosis.failures["training_collapse"].reason == "EDX1 undecided: no answers"
 
 
+def test_what_is_missing_is_named_beside_intervals_that_are_too_wide() -> None:
+    parts = (_evidence("undecided"), _evidence("undecided", missing="no entropies"))
+    open_ = _finding(COLLAPSE, "undecided", code="EDX101", evidence=parts)
+    diagnosis = triage([open_, _finding(VARIANCE, "clear", code="EDX202")], has_baseline=True)
+    expected = "EDX101 undecided: no entropies; besides, the intervals are too wide"
+    assert diagnosis.failures["training_collapse"].reason == expected
+
+
 def test_a_suspicion_that_is_undecided_is_not_left_out_of_health() -> None:
     perhaps = _finding(COLLAPSE, "undecided", code="EDX102", decisive=False, evidence=(_evidence("undecided"),))
     diagnosis = triage([perhaps, _finding(VARIANCE, "clear", code="EDX202")], has_baseline=False)

@@ -13,6 +13,7 @@ from entropydx.organisms.doses import EditDose, GRPODose
 from entropydx.recommending import catalogue
 from entropydx.trials import TRIALS, Trial, cells, find_trial, read_cells, summarise, table
 from entropydx.trials.arms import MIDWAY
+from entropydx.trials.conclusions import conclude
 from entropydx.trials.results import control_of, effect
 from entropydx.types import FAILURES
 
@@ -103,6 +104,34 @@ def test_changes_are_paired_by_seed_with_the_control() -> None:
     text = table(trial, list(rows.values()))
     assert "+0.200 [+0.200, +0.200]" in text
     assert "1/3" in text
+
+
+def test_what_is_served_is_read_off_the_vote_or_the_cooler_answers_of_the_checkpoint_as_it_is() -> None:
+    trial = TRIALS[1]
+    numbers = {"pass@1": 0.4, "majority": 0.6, "majority_gain": 0.2, "token_entropy": 0.1, "pass@16": 0.9}
+    vote = _cell(trial, "failed", "majority_vote", 0, 0.4, "present", "present")
+    vote["check"]["numbers"] = numbers
+    cool = _cell(trial, "failed", "lower_temperature", 0, 0.4, "present", "present")
+    cool["check"]["numbers"] = {**numbers, "deployed/pass@1": 0.55}
+    noisy = _cell(trial, "failed", "none", 0, 0.1, "present", "present")
+    rows = {row.arm.name: row for row in summarise(trial, [noisy, vote, cool])}
+    # Not against the checkpoint that was trained on, which has got worse by itself.
+    assert rows["majority_vote"].changes["pass@1"].value == pytest.approx(0.2)
+    assert rows["lower_temperature"].changes["pass@1"].value == pytest.approx(0.15)
+    assert "token_entropy" not in rows["majority_vote"].changes
+    said = {c.remedy: c.sentence for c in conclude(trial, list(rows.values()))}
+    assert "pass@1 +0.20 against one answer" in said["majority_vote"]
+    assert "still present" not in said["lower_temperature"]
+
+
+def test_every_arm_is_compared_with_one_that_is_there() -> None:
+    for trial in TRIALS:
+        names = {arm.name for arm in trial.arms}
+        assert {arm.against for arm in trial.arms} - {None} <= names
+        for arm in trial.arms:
+            against = next(a for a in trial.arms if a.name == (arm.against or control_of(trial)))
+            alike = type(arm.dose) is type(against.dose)
+            assert alike or arm.role in {"none", "control", "remedy"}, f"{arm.name}: another training is its control"
 
 
 def test_outcomes_that_are_not_there_or_damaged_are_one_line(tmp_path: Path) -> None:

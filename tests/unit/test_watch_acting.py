@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -43,6 +44,7 @@ def server():
                 (self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"])))
             )
             self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
 
         def log_message(self, *args):
@@ -92,6 +94,13 @@ def test_a_refusal_is_not_tried_again(server):
     assert len(server.posted) == 1
 
 
+def test_a_redirect_is_no_success(server):
+    server.answers = [302]
+    outcome = post(address(server), LINE, 5)
+    assert (outcome.ok, len(server.posted)) == (False, 1)
+    assert "answered 302, which leads elsewhere and is not followed" in outcome.text
+
+
 def test_nobody_there_is_said():
     outcome = post("http://127.0.0.1:9/secret", LINE, 1, lambda s: None)
     assert not outcome.ok
@@ -124,6 +133,12 @@ def test_a_command_that_fails_or_takes_nothing_from_its_input_is_said(tmp_path):
     assert run_command(python("raise SystemExit(3)"), LINE, 20).text.endswith("gave exit code 3")
     assert run_command("true", LINE, 20).ok
     assert "could not be run" in run_command(str(tmp_path), LINE, 20).text
+
+
+def test_a_command_that_cannot_be_given_its_variables_is_said():
+    outcome = run_command(f"{sys.executable} -c pass", replace(LINE, text="a\0b"), 5)
+    assert not outcome.ok
+    assert "could not be run" in outcome.text
 
 
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path):
@@ -191,6 +206,11 @@ def test_a_foreign_file_is_not_taken_for_a_log(tmp_path, content, said):
         pass
     assert (tmp_path / "log").read_text() == content
     FileLock(tmp_path / "log.lock").acquire(timeout=0)
+
+
+def test_a_directory_is_no_log(tmp_path):
+    with pytest.raises(RunStoreError, match="is a directory"):
+        Logbook(tmp_path, Silent(), wait=False)
 
 
 def test_a_log_of_another_version_is_refused(tmp_path):

@@ -41,6 +41,14 @@ def test_a_checkpoint_counts_after_a_poll_without_a_change(tmp_path):
     assert eyes.seen["checkpoint-20"].ready_at == T0 + 20
 
 
+def test_a_clock_that_is_set_back_costs_one_poll(tmp_path):
+    saved(tmp_path, 40)
+    eyes = Eyes(tmp_path)
+    assert eyes.at(3600) == []
+    assert eyes.at(0) == []
+    assert eyes.at(POLL) == ["checkpoint-40"]
+
+
 def test_a_file_that_grows_starts_the_wait_again(tmp_path):
     path, eyes = saved(tmp_path, 20), Eyes(tmp_path)
     eyes.at(0)

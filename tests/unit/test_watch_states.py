@@ -95,6 +95,13 @@ def test_the_cool_down_holds_an_alarm_back_and_loses_none():
     assert fired(["failed", "passed", "failed"], rules, pause=15) == [1, 3]
 
 
+def test_a_clock_that_is_set_back_does_not_hold_an_alarm_back():
+    rules = WatchRules(cooldown=30)
+    state = replay([judged(State(), verdict(collapse="failed"), rules, T0, 1)])
+    state = after(state, judged(state, verdict(collapse="passed"), rules, T0 - 3600, 2))
+    assert rule(state, verdict(collapse="failed"), rules, T0 - 3590).fired
+
+
 VERDICTS = st.lists(
     st.fixed_dictionaries({name: st.sampled_from(["failed", "passed", "warned", "inconclusive"]) for name in "ab"}),
     max_size=30,
@@ -228,6 +235,8 @@ def test_flags_go_before_the_table():
         ({"confirm": 0}, "confirm is 0.*at least 1"),
         ({"poll": float("nan")}, "poll is nan"),
         ({"webhook": "file:///etc/passwd"}, "no http:// or https:// address"),
+        ({"webhook": "https://[::1/x"}, "no http:// or https:// address"),
+        ({"webhook": "https://"}, "no http:// or https:// address"),
         ({"command": "no-such-program-at-all x"}, "no command 'no-such-program-at-all'"),
         ({"command": "echo 'x"}, "cannot be read"),
         (3, "must be a table"),
