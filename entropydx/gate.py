@@ -186,7 +186,9 @@ def _present(policy: Policy, label: Label, sure: Confidence) -> tuple[GateVerdic
     if label not in {*policy.fail, *policy.require}:
         return "passed", "; the policy lets it pass"
     if ORDER.index(sure) < ORDER.index(policy.min_confidence):
-        return "warned", f"; the policy fails it from {policy.min_confidence} confidence on"
+        remark = f"; the policy fails it from {policy.min_confidence} confidence on"
+        required = f"{remark}, and requires it to be absent"
+        return ("inconclusive", required) if label in policy.require else ("warned", remark)
     return "failed", ""
 
 

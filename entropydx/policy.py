@@ -88,7 +88,7 @@ class Policy:
     require: tuple[Label, ...] = ()
     """Failures that must be tested and absent: open or untested, they make the gate inconclusive."""
     min_confidence: Confidence = "low"
-    """A failure below it warns."""
+    """A failure below it warns, and is inconclusive where it is required to be absent."""
     inconclusive: Outcome = "inconclusive"
     """What it means when a diagnosis cannot decide."""
     untested: Outcome = "pass"
@@ -172,8 +172,9 @@ def read_policy(table: object, source: str, name: str = "gate") -> Policy:
         raise ConfigError(f"{where}: 'against' compares nothing", f"add [{name}.regression]")
     if "fail" not in given:
         policy = replace(policy, fail=tuple(label for label in CAN_FAIL if label not in policy.warn))
-    if both := set(policy.warn) & set(policy.fail):
-        raise ConfigError(f"{where}: '{min(both)}' is in `fail` and in `warn`", "leave it in one of them")
+    for key, labels in (("fail", policy.fail), ("require", policy.require)):
+        if both := set(policy.warn) & set(labels):
+            raise ConfigError(f"{where}: '{min(both)}' is in `{key}` and in `warn`", "leave it in one of them")
     return policy
 
 

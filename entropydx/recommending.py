@@ -35,6 +35,8 @@ from entropydx.types.remedies import SettingStatus
 
 MAX_RECOMMENDATIONS = 3
 _TO_SPREAD = "it pushes towards more entropy, which widens the spread of answers"
+AT_LEAST = ("num_iterations", "num_generations", "per_device_train_batch_size", "actor_rollout_ref.rollout.n")
+"""Keys of which more than the recommended value serves as well."""
 HAZARDS: dict[Label, tuple[Clash, ...]] = {
     Label.INFERENCE_VARIANCE: tuple(
         Clash(framework=name, key=key, op=">", value=0, effect="conflict", why=_TO_SPREAD)
@@ -149,7 +151,7 @@ def with_warnings(training: Training, diagnosis: Diagnosis) -> Training:
         for label in present
         for clash in HAZARDS.get(label, ())
         if clash.framework == training.framework
-        and clash.key in training.config
+        and (clash.key in training.config or training.stage == "distillation")  # whose default is the poison
         and holds(clash.framework, training, clash.key, clash.op, clash.value)
     ]
     return replace(training, warnings=tuple(found))
@@ -237,7 +239,7 @@ def _settings(remedy: Remedy, training: Training) -> tuple[Setting, ...]:
         current = effective(framework, training.config, key)
         in_file = key in training.config
         status: SettingStatus = "change" if in_file else "add"
-        if _same(wanted, current):
+        if _same(wanted, current) or (key in AT_LEAST and isinstance(current, int) and current >= wanted):
             status = "already"
         elif clash is not None:
             status = clash.effect

@@ -89,10 +89,13 @@ def prepare(*, junit: str | None, gitlab: str | None) -> None:
         A path cannot be written.
     """
     from entropydx.cli._output import check_file, write
+    from entropydx.errors import ConfigError
     from entropydx.reporters import _gitlab, _junit
 
     check_file("--junit", junit)
     check_file("--gitlab", gitlab)
+    if junit is not None and gitlab is not None and Path(junit).resolve() == Path(gitlab).resolve():
+        raise ConfigError(f"--junit and --gitlab are both {junit}", "give each a file of its own")
     if junit is not None:
         write(Path(junit), _junit.unfinished(UNFINISHED))
     if gitlab is not None:

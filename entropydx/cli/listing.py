@@ -11,7 +11,9 @@ from entropydx.cli._guard import guarded
 
 @guarded
 def command(
-    kind: Annotated[str, typer.Argument(help="engine, suite, probe, checker, importer, rule, remedy, reporter or label.")],
+    kind: Annotated[
+        str, typer.Argument(help="engine, suite, probe, checker, importer, rule, remedy, reporter or label.")
+    ],
 ) -> int:
     """List the plugins of a kind, or the labels, with a line each."""
     from entropydx import plugins

@@ -18,6 +18,8 @@ Row = tuple[str, dict[str, Any]]
 """Where it stands, for error messages, and its fields."""
 TABLES = (".parquet", ".pq")
 LINES = (".jsonl", ".ndjson", ".json")
+BATCH = 256
+"""Rows of a Parquet file that are read at once."""
 SCORE_HINT = "--score names another column; --verifier grades the texts instead, with --map gold=COLUMN where needed"
 PROMPT_FIELDS = ("gold", "domain", "difficulty", "family", "reference")
 """Fields of a prompt that `--map` may name a column for."""
@@ -45,30 +47,35 @@ def _table(path: Path) -> Iterator[Row]:
     from pyarrow.lib import ArrowException  # noqa: PLC0415
 
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        with pyarrow.parquet.ParquetFile(path) as file:
+            # Batch by batch: each importer that is asked whether it recognises a file reads its first row.
+            rows = (row for batch in file.iter_batches(BATCH) for row in batch.to_pylist())
+            yield from ((f"{path}, row {i}", row) for i, row in enumerate(rows, start=1))
     except (OSError, ArrowException) as error:
         raise ImportFileError(f"{path} is not a Parquet file that can be read: {_one_line(error)}") from error
-    return ((f"{path}, row {i}", row) for i, row in enumerate(rows, start=1))
 
 
 def _lines(path: Path) -> Iterator[Row]:
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip() and (row := _line(f"{path}, line {number}", line, first=number == 1)) is not None:
+                    yield f"{path}, line {number}", row
     except OSError as error:
         raise ImportFileError(f"{path} cannot be read: {error.strerror}") from error
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            row = parsed(line)
-        except (ValueError, RecursionError) as error:
-            if number == len(lines) and not line.endswith(b"\n") and number > 1:
-                return
-            raise ImportFileError(f"{where} is not JSON: {_one_line(error)}", "write one JSON object a line") from error
-        if not isinstance(row, dict):
-            raise ImportFileError(f"{where} is not a JSON object", "write one JSON object a line")
-        yield where, row
+
+
+def _line(where: str, line: bytes, *, first: bool) -> dict[str, Any] | None:
+    """Return the object of a line; None where the line is torn, which only the last one can be."""
+    try:
+        row = parsed(line)
+    except (ValueError, RecursionError) as error:
+        if not (first or line.endswith(b"\n")):
+            return None
+        raise ImportFileError(f"{where} is not JSON: {_one_line(error)}", "write one JSON object a line") from error
+    if not isinstance(row, dict):
+        raise ImportFileError(f"{where} is not a JSON object", "write one JSON object a line")
+    return row
 
 
 def read_object(path: Path) -> dict[str, Any]:

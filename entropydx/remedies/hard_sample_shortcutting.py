@@ -58,11 +58,13 @@ remedy = (
         },
         versions={"verl": VERSIONS["verl"], "openrlhf": VERSIONS["openrlhf"]},
         inert_when="all items lie in the band",
-        expected="Medium items were best in all three settings of the study (arXiv:2605.28388, abstract).",
+        expected="Medium items were best in all three settings of the study (arXiv:2605.28388, abstract and "
+        "third-party notes).",
         watch=("shortcutting.easy_regression", "sampling_spread.pass_at_1@easy"),
         stop_when="the filter throws most batches away: the data set is the problem",
         evidence=(
-            "Items of medium difficulty were best in all three settings (arXiv:2605.28388, abstract).",
+            "Items of medium difficulty were best in all three settings (arXiv:2605.28388, abstract and third-party "
+            "notes).",
             "verl's filter_groups drops only groups that are all right or all wrong (read in its source).",
             "Against it: under a fixed annotation budget the hardest tenth gave most, and had mixed outcomes "
             "(arXiv:2508.14094, third-party note): what harms is a pass rate of 0, not difficulty.",

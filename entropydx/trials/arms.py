@@ -96,6 +96,7 @@ _PLAIN = GRPODose(
     domains=("in", "out"),
 )
 _COLLAPSING = replace(_PLAIN, entropy_coef=-0.1)
+TWO_UPDATES = "cause_removed, two updates"
 HEALTHY_ENTROPY = 0.12
 """Mean token entropy of tiny-base in nats, by its independent check; 0.4 of it is the target of the literature."""
 
@@ -107,6 +108,12 @@ COLLAPSE = Trial(
     arms=(
         Arm(name="none", role="none", dose=_COLLAPSING),
         Arm(name="cause_removed", role="control", dose=_PLAIN),
+        Arm(
+            name=TWO_UPDATES,
+            role="control",
+            dose=replace(_PLAIN, iterations=2),
+            note="the control of what needs two updates a rollout: as many updates, half of the rollouts",
+        ),
         Arm(
             name="earlier_checkpoint",
             role="remedy",
@@ -120,7 +127,7 @@ COLLAPSE = Trial(
             role="remedy",
             remedy="clip_higher",
             dose=replace(_PLAIN, extra=_keys("clip_higher")),
-            note="two updates a rollout, so half of the control's rollouts",
+            against=TWO_UPDATES,
         ),
         Arm(
             name="clip_higher, one update",
@@ -134,7 +141,7 @@ COLLAPSE = Trial(
             role="remedy",
             remedy="soft_clipping",
             dose=replace(_PLAIN, extra=_keys("soft_clipping")),
-            note="two updates a rollout, so half of the control's rollouts",
+            against=TWO_UPDATES,
         ),
         Arm(
             name="kl_with_reference_reset",

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from entropydx.trials.arms import Trial
+from entropydx.trials.arms import TWO_UPDATES, Trial
 from entropydx.trials.results import Effect, Row, control_of
 
-AGAINST = {"none": "going on as before", "cause_removed": "the cause taken out alone", "GRPO, plain": "plain GRPO"}
+AGAINST = {
+    "none": "going on as before",
+    "cause_removed": "the cause taken out alone",
+    TWO_UPDATES: "the cause taken out alone, at two updates a rollout",
+    "GRPO, plain": "plain GRPO",
+}
 """What an arm is compared with, in words."""
 Verdict = Literal["better", "worse", "no change seen", "one checkpoint"]
 

@@ -45,5 +45,6 @@ def legend() -> str:
     return (
         f"Means over seeds with Student's t intervals at {LEVEL:.0%}; `still`: seeds in which the independent check "
         "finds the failure present; `named`: seeds in which entropydx does. A change is paired by seed with the "
-        "control. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other."
+        "control. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other. "
+        "Every interval is for itself: with this many arms some miss the truth, and three seeds make wide ones."
     )

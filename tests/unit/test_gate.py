@@ -108,6 +108,8 @@ def test_a_failure_below_the_confidence_that_is_asked_for_warns() -> None:
     assert (found.verdict, decide(unsure, Policy(min_confidence="high")).exit_code) == ("warned", 0)
     assert "from high confidence on" in found.reason
     assert _check(decide(unsure, Policy(min_confidence="medium")), name).verdict == "failed"
+    required = _check(decide(unsure, Policy(min_confidence="high", require=(COLLAPSE,))), name)
+    assert required.verdict == "inconclusive", "what must be absent does not pass because it is only likely"
 
 
 @pytest.mark.parametrize(

@@ -382,6 +382,8 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         (("--from", "genric"), "did you mean 'generic'?"),
         (("--extract", "A"), "--extract needs --verifier"),
         (("--map", "gold"), "--map gold is not FIELD=COLUMN"),
+        (("--logged-temperature", "nan"), "--logged-temperature is nan (it must be a finite number"),
+        (("--logged-top-p", "7"), "--logged-top-p is 7.0 (it must be above 0"),
         (("--map", "golds=gold"), "no field 'golds' of generic (did you mean 'gold'?)"),
         (("--verifier", "exact", "--extract", "A"), "extract 'A' has no group"),
     ],

@@ -109,6 +109,10 @@ def test_the_sha_is_of_what_is_asked_and_not_of_where(tmp_path: Path) -> None:
         ('[gate]\nfail = ["inconclusive"]', "the key `inconclusive` says what it means"),
         ('[gate]\nfail = "abnormal"', "'fail' is 'abnormal'"),
         ('[gate]\nrequire = ["abnormal"]', "'require' has 'abnormal'"),
+        (
+            '[gate]\nwarn = ["training_collapse"]\nrequire = ["training_collapse"]',
+            "'training_collapse' is in `require` and in `warn`",
+        ),
         ('[gate]\nfail = ["abnormal"]\nwarn = ["abnormal"]', "'abnormal' is in `fail` and in `warn`"),
         ('[gate]\nmin_confidence = "hgih"', "'min_confidence' is 'hgih' (did you mean 'high'?)"),
         ('[gate]\ninconclusive = "ignore"', "'inconclusive' is 'ignore' (one of pass, warn, inconclusive, fail)"),

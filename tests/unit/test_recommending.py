@@ -129,3 +129,14 @@ def test_poison_in_the_users_file_is_named() -> None:
     cold = with_warnings(_trl(temperature=0.7), _diagnosis(Label.TRAINING_COLLAPSE)).warnings
     assert "temperature is 0.7" in cold[0]
     assert with_warnings(_trl(), _diagnosis(Label.TRAINING_COLLAPSE)).warnings == ()
+
+
+def test_more_than_the_recommended_value_serves_as_well() -> None:
+    settings = {s.key: s.status for s in _clip(_trl(epsilon_high=0.28, num_iterations=4, updates=4.0)).settings}
+    assert settings["num_iterations"] == "already"
+
+
+def test_a_moving_teacher_is_named_where_it_is_the_default_of_the_trainer() -> None:
+    silent = replace(_trl(), stage="distillation")
+    assert len(with_warnings(silent, _diagnosis(Label.TEACHER_OVERCONFIDENCE)).warnings) == 1
+    assert with_warnings(_trl(), _diagnosis(Label.TEACHER_OVERCONFIDENCE)).warnings == ()
