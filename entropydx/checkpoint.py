@@ -170,7 +170,7 @@ def _locate(ref: str, options: EngineOptions) -> Path:
 
 
 def _recognise(ref: str, path: Path, options: EngineOptions) -> Checkpoint:
-    return _recognise_file(ref, path) if path.is_file() else _recognise_directory(ref, path, options)
+    return _recognise_directory(ref, path, options) if path.is_dir() else _recognise_file(ref, path)
 
 
 def _from_hub(ref: str, options: EngineOptions) -> Path:

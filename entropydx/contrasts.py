@@ -34,8 +34,9 @@ from entropydx.types import (
     Threshold,
 )
 
-RATIO = "_ratio"
-"""End of the name of a measurement that is itself a quotient of checkpoint and baseline."""
+RATIO = ("entropy.mean_ratio", "fork_mass_ratio", "shortcutting.length_ratio", "markers.count_ratio", "density_ratio")
+"""Ends of the names of measurements that are themselves a quotient of checkpoint and baseline, of the unit `TIMES`."""
+TIMES = "x baseline"
 AGAINST_ITSELF = {"coverage.support_retention": 1.0, "shortcutting.easy_regression": 0.0}
 """Measurements of decisive rules that are about a change in their `value`, and that value where nothing changes."""
 DEPLOYED = "deployment"
@@ -215,7 +216,7 @@ def _at(measurement: Measurement, own: float, level: float) -> Measurement:
     """Return a measurement of a report with its intervals at another level."""
     if not isinstance(measurement, Measured) or own == level:
         return measurement
-    widened = _widened_ratio if measurement.name.endswith(RATIO) else _widened
+    widened = _widened_ratio if measurement.unit == TIMES else _widened
     ci, delta_ci = measurement.ci, measurement.delta_ci
     return replace(
         measurement,

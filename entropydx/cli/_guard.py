@@ -19,8 +19,11 @@ COULD_NOT_RUN = 2
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one line to stderr and leave with a code."""
-    # An error of another library that is quoted in the message may have lines of its own.
-    line = " ".join(message.split())
+    from entropydx.reporters._words import visible
+
+    # An error of another library that is quoted in the message may have lines of its own, and a name from a foreign
+    # file may move the cursor.
+    line = visible(" ".join(message.split()))
     typer.echo(f"entropydx: {line}", err=True)
     if code == COULD_NOT_RUN:
         annotate("error", "entropydx could not run", line)

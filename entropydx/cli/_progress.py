@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from entropydx.reporters._words import visible_lines
+
 
 class ConsoleProgress:
     """A `protocols.Progress` that draws on stderr; a context manager, so that the bars are taken down."""
@@ -67,4 +69,4 @@ class ConsoleProgress:
 
     def _say(self, message: str) -> None:
         # A file has no width: a log line is never wrapped.
-        self._console.print(Text(message), soft_wrap=True, highlight=False)
+        self._console.print(Text(visible_lines(message)), soft_wrap=True, highlight=False)

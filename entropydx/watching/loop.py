@@ -200,7 +200,14 @@ class _Watch:
         """Look once, deal with what is there, and return whether a checkpoint was diagnosed."""
         now = self.clock()
         before = {name: s.since for name, s in self.seen.items()}
-        self.seen, gone = track(self.seen, look_into(self.job.run, self.options), self.poll, now)
+        try:
+            looks = look_into(self.job.run, self.options)
+        except OSError as error:
+            self.progress.warn(f"{self.job.run} cannot be looked into now: {error.strerror}")
+            return False
+        if self.seen and not self.job.run.is_dir():
+            return False  # a share that is away for now: nothing of it has been deleted
+        self.seen, gone = track(self.seen, looks, self.poll, now)
         if before != {name: s.since for name, s in self.seen.items()}:
             self.changed_at = now
         for sighting in gone:

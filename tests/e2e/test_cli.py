@@ -170,7 +170,7 @@ def test_a_bad_suite_line_is_named(tmp_path: Path) -> None:
 def test_a_crash_is_never_a_finding(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['entropydx', 'diagnose', 'synthetic:healthy', '--engine', 'synthetic'];"
-        "import entropydx.pipeline as p; p.diagnose = lambda *a: 1 / 0;"
+        "import entropydx.pipeline as p; p.run = lambda *a: 1 / 0;"
         "from entropydx.cli import main; main()"
     )
     result = subprocess.run(

@@ -768,3 +768,12 @@ def test_two_draws_of_one_synthetic_policy_rarely_get_worse(tmp_path):
     assert moves <= scipy_stats.binom(len(measured), 1 - pairs[0].level).ppf(0.999)
     # The failure that is there is diagnosed every time, and never said to be mended.
     assert {p.answer for p in pairs[len(pairs) // 2 :]} == {"no"}
+
+
+def test_the_names_of_quotients_are_those_of_their_unit() -> None:
+    """`g_pass_ratio` and `cot_gain_ratio` are shares of one checkpoint, whatever their names end in."""
+    document = json.loads((ROOT / "docs" / "examples" / "tiny-collapse.json").read_text(encoding="utf-8"))
+    known = [m for m in document["measurements"] if m["unit"] is not None and "@" not in m["name"]]
+    assert {m["name"] for m in known if m["unit"] == contrasts.TIMES} == {
+        m["name"] for m in known if m["name"].endswith(contrasts.RATIO)
+    }

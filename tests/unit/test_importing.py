@@ -401,6 +401,18 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     assert run_import(ImportJob(path=path, run_dir=tmp_path / "r")).protocol.n_prompts == 24
 
 
+def test_names_of_a_foreign_file_do_not_move_the_cursor(tmp_path: Path) -> None:
+    file = _write(tmp_path / "hostile.jsonl", [{"a\x1b[2J": 1, "content": "x"}])
+    done = CliRunner().invoke(app, ["import", str(file), "--from", "prime-rl"])
+    assert done.exit_code == 2
+    assert "columns: a\u241b[2J" in done.stderr
+    model = _write(tmp_path / "model.jsonl", _rows(model="m\x1b[2J"))
+    pattern = ["--verifier", "regex", "--extract", "(never)"]
+    done = CliRunner().invoke(app, ["import", str(model), *pattern, "--run-dir", str(tmp_path / "run")])
+    assert "m\u241b[2J: no answer was found" in done.stderr
+    assert "\x1b" not in done.output
+
+
 @pytest.mark.parametrize("name", plugins.builtin_names("importer"))
 def test_importer_contract(name: str, tmp_path: Path) -> None:
     importer = plugins.load("importer", name)

@@ -269,6 +269,20 @@ def test_an_alarm_whose_actions_may_not_have_run_is_said(world):
     assert any("fired, and the watch was ended before its actions were logged" in r for r in world.remarks)
 
 
+def test_what_is_on_a_share_that_is_away_for_a_while_is_not_gone(world):
+    run, away = world.tmp / "run", world.tmp / "away"
+
+    def unplugged():
+        run.rename(away)
+        return "passed"
+
+    world.took = 30
+    world.events = {5: save(world, 20), 6: save(world, 40), 90: lambda: away.rename(run)}
+    world.verdicts = {"checkpoint-20": unplugged}
+    code, lines = go(world, job(world, all=True))
+    assert (code, brief(lines)[-1]) == (0, ("checkpoint-40", "judged"))
+
+
 def test_it_waits_for_a_directory_that_is_not_there_yet(world):
     (world.tmp / "run").rmdir()
     world.events = {5: save(world, 20)}
