@@ -16,6 +16,7 @@ import inspect
 import itertools
 import json
 import math
+from collections import Counter
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -275,7 +276,10 @@ def _check(report: Report) -> None:
     failures = report.diagnosis.failures
     if set(failures) != set(FAILURES):
         raise _expected("diagnosis.failures", f"an object with the keys {', '.join(FAILURES)}", sorted(failures))
+    names = Counter(row.name for row in report.measurements)
     for i, row in enumerate(report.measurements):
+        if names[row.name] > 1:
+            raise _FieldError(f"measurements[{i}]", f"is {row.name} a second time: which of them holds cannot be told")
         if (row.value is None) == (row.missing_reason is None):
             raise _FieldError(f"measurements[{i}]", f"({row.name}) should have either a value or a missing_reason")
 

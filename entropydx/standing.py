@@ -13,6 +13,10 @@ from entropydx.classifier import NONE_SHIPPED, FailureOpinion
 from entropydx.types import FAILURES, FailureAssessment, Finding, Label
 
 UNTESTED = "untested"
+COPIES = "instrument.temperature"
+"""The measurement by which greedy sampling is told (EDX910)."""
+UNKNOWN = "unknown"
+"""How its reason begins where a tool does not say it; where no probe was asked, the protocol says it all the same."""
 SUSPECTED = "suspected"
 AGREES = 0.5
 """A probability from which the classifier is on the side of a rule that fired: likelier than not."""
@@ -55,6 +59,16 @@ class Hearing:
         return sorted(self._beside_failures(decisive=True), key=lambda f: (f.failure != Label.ABNORMAL, f.code))
 
     @property
+    def blind(self) -> str:
+        """Why it is unknown whether repeats were copies of one greedy text, which agree whatever the model is.
+
+        Nothing may be cleared then. Empty when it is known.
+        """
+        told = (e for f in self.findings if f.status == "undecided" for e in f.evidence if e.measurement == COPIES)
+        reasons = (e.missing_reason or "" for e in told)
+        return next((f"the temperature is {reason}" for reason in reasons if reason.startswith(UNKNOWN)), "")
+
+    @property
     def unexplained(self) -> list[Finding]:
         """Fired findings that name no cause and keep `healthy` from being said."""
         return self._beside_failures(decisive=False)
@@ -74,6 +88,8 @@ def assess_by_rules(hearing: Hearing, failure: Label) -> FailureAssessment:
     if not decisive:
         return FailureAssessment(status="undetermined", reason=_suspicion(hearing, failure))
     if all(f.status == "clear" for f in decisive):
+        if hearing.blind:
+            return FailureAssessment(status="undetermined", reason=f"{UNTESTED}: {hearing.blind}")
         return FailureAssessment(status="absent", reason=f"{decisive[0].code} clear")
     return FailureAssessment(status="undetermined", reason=_why_open(decisive))
 

@@ -52,7 +52,8 @@ def build(kind: Any, floats: st.SearchStrategy[float]) -> st.SearchStrategy[Any]
     if dataclasses.is_dataclass(kind):
         return build_record(kind, floats)
     if origin is tuple and args[-1] is Ellipsis:
-        return st.lists(build(args[0], floats), max_size=2).map(tuple)
+        by_name = (lambda row: row.name) if args[0] is MeasurementRow else None
+        return st.lists(build(args[0], floats), max_size=2, unique_by=by_name).map(tuple)
     if origin is tuple:
         return st.tuples(*(build(a, floats) for a in args))
     if origin is dict:
@@ -278,3 +279,10 @@ def test_the_document_of_a_series_comes_back_and_another_is_refused(tmp_path):
         load_trajectory(path)
     with pytest.raises(ReportError, match="cannot be read"):
         load_trajectory(tmp_path / "none.json")
+
+
+def test_a_measurement_that_stands_twice_is_refused() -> None:
+    report = collapsed()
+    twice = replace(report, measurements=(*report.measurements, report.measurements[0]))
+    with pytest.raises(ReportError, match="a second time"):
+        from_json(to_json(twice))

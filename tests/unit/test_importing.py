@@ -473,3 +473,26 @@ def test_the_export_of_a_run_is_of_the_format(tmp_path: Path) -> None:
     assert isinstance(pipeline.to_measurement(again.row("sampling_spread.pass_at_1")), Measured)
     assert isinstance(pipeline.to_measurement(again.row("token_entropy.mean")), Missing)
     assert np.isfinite(again.row("instrument.truncation_rate").value)
+
+
+def test_nothing_is_cleared_where_repeats_may_be_copies_of_one_greedy_text(tmp_path: Path) -> None:
+    """The same samples, once at a temperature that is told and once at one that is not."""
+    rows = [
+        {"prompt": f"p{i}", "text": f"so it is {i}", "answer": str(i), "gold": str(i), "correct": True}
+        for i in range(40)
+        for _ in range(8)
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told, untold = (
+        run_import(
+            ImportJob(
+                path=file, tool="generic", options=ImportOptions(temperature=temperature), run_dir=tmp_path / name
+            )
+        )
+        for name, temperature in (("told", 1.0), ("untold", None))
+    )
+    variance = Label.INFERENCE_VARIANCE
+    assert told.diagnosis.failures[variance].status == "absent"
+    assert untold.diagnosis.failures[variance].status == "undetermined"
+    assert "temperature is unknown" in untold.diagnosis.failures[variance].reason
