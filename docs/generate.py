@@ -8,6 +8,7 @@ config.md        from the options of `diagnose`
 labels.md        the outcomes and the exit codes
 remedies.md      from entropydx/remedies/
 python.md        from the docstrings of `entropydx`
+trials.md        its tables from fixtures/trials
 adr/index.md     from the headings of docs/adr/
 cases.md         the labelled cases of fixtures/cases: what was done, and what the check found
 quality.*        from fixtures/cases, as `entropydx selftest` judges them; not written over better figures, unless
@@ -31,10 +32,12 @@ from docs._generate.decisions import decisions_page  # noqa: E402
 from docs._generate.plugin_pages import measurements_page, probe_page, rules_page  # noqa: E402
 from docs._generate.python_api import python_page  # noqa: E402
 from docs._generate.settings import settings_page  # noqa: E402
+from docs._generate.trials import trials_page  # noqa: E402
 from entropydx import plugins, selftest  # noqa: E402
 from entropydx.types import Quality  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
+TRIALS = ROOT / "docs" / "explanation" / "trials.md"
 COMMANDS = (
     "diagnose",
     "gate",
@@ -89,6 +92,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "labels.md": labels_page(),
         REFERENCE / "remedies.md": remedies_page(),
         REFERENCE / "python.md": python_page(),
+        TRIALS: trials_page(TRIALS, ROOT / "fixtures" / "trials"),
         ROOT / "docs" / "adr" / "index.md": decisions_page(ROOT / "docs" / "adr"),
         **{REFERENCE / "probes" / f"{name}.md": probe_page(name) for name in plugins.builtin_names("probe")},
         **selftest.pages(_quality(), REFERENCE),

@@ -16,6 +16,8 @@ AGAINST = {
     "GRPO, plain": "plain GRPO",
 }
 """What an arm is compared with, in words."""
+SEEDS = 3
+"""Fewest trainings that a conclusion is drawn from."""
 Verdict = Literal["better", "worse", "no change seen", "one checkpoint"]
 
 
@@ -46,6 +48,7 @@ def conclude(trial: Trial, rows: Sequence[Row]) -> list[Conclusion]:
         )
         for row in rows
         if row.arm.remedy is not None and row.arm.role != "control" and decisive in row.changes
+        if row.arm.served or row.n >= SEEDS
     ]
 
 
