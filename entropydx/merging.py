@@ -22,7 +22,7 @@ from entropydx.config import RunConfig, parse_shard
 from entropydx.errors import EngineError, RunStoreError
 from entropydx.planning import Plan, plan_for
 from entropydx.protocols import Progress, Silent
-from entropydx.provenance import Provenance, run_directory
+from entropydx.provenance import Provenance, run_directory, stored_training
 from entropydx.rounds import Rounds
 from entropydx.sampling import Asked, Drawer, Given, StageProgress, named
 from entropydx.shards import command_line
@@ -207,7 +207,9 @@ def merge(paths: Sequence[Path], run_dir: Path | None = None, progress: Progress
         ).everything()
         origin = pipeline.provenance(config, todo, engines, look, (0, 0.0, time.monotonic() - started))
         reason = f"all {len(todo.prompts)} prompts were drawn, in {len(shards)} shards"
-        origin = replace(origin, cost=replace(origin.cost, stop_reason=reason))
+        # As the shards read it: this machine need not have the file.
+        training = stored_training(shards[0].manifest.get("training"))
+        origin = replace(origin, cost=replace(origin.cost, stop_reason=reason), training=training)
         run.write_manifest({**origin.to_manifest(), **pipeline.laid_out(look)})
         report = pipeline.retriage(run.path)
         run.write_report(document.to_json(report))

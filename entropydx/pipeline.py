@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from entropydx import __version__, document, measuring, plugins, stats, store
+from entropydx import __version__, document, measuring, plugins, runs, stats, store
 from entropydx.classifier import Classifier, Opinion
 from entropydx.config import RunConfig
-from entropydx.errors import RunStoreError
 from entropydx.examples import pick_examples
 from entropydx.features import feature_sets
 from entropydx.findings import assess, in_scope, thresholds
@@ -27,7 +26,7 @@ from entropydx.provenance import Provenance, describe_protocol, measure_cost, ru
 from entropydx.recommending import catalogue, recommend, with_warnings
 from entropydx.rounds import Judge, Judged, Look, Outcome, Rounds, Settled
 from entropydx.runs import Run, to_measurement
-from entropydx.sampling import StageProgress, read_samples
+from entropydx.sampling import StageProgress
 from entropydx.training_config import read_training, staged, training_of
 from entropydx.triage import exit_code, triage
 from entropydx.types import (
@@ -224,10 +223,7 @@ def prepare(config: RunConfig, progress: Progress, fleet: Fleet | None = None) -
     for engine in engines.values():
         check_capability(engine, config.engine, todo.requires, config.samples)
     todo.deployment(engines["checkpoint"])  # a generation_config that nothing can be sampled with is refused now
-    training(
-        config.train_config, config.stage, engines["checkpoint"].info
-    )  # and so is a training configuration that cannot be read
-    return todo, engines
+    return replace(todo, training=training(config.train_config, config.stage, engines["checkpoint"].info)), engines
 
 
 def _judge_samples(engines: Mapping[Role, Engine], progress: Progress) -> Judge:
@@ -259,7 +255,7 @@ def provenance(
         baseline=engines["baseline"].info if "baseline" in engines else None,
         protocol=describe_protocol(config, todo, engines["checkpoint"], look.n_prompts, look.level),
         cost=measure_cost(look.drawn.values(), *spent),
-        training=training(config.train_config, config.stage, engines["checkpoint"].info),
+        training=todo.training,
     )
 
 
@@ -314,21 +310,14 @@ def retriage(path: Path, train_config: str | None = None, stage: Stage | None = 
         measured = [to_measurement(r) for r in previous.measurements]
         judged = judge(measured, has_baseline=origin.compares, imported=origin.protocol.imported is not None)
         return build_report(origin, judged, None, previous)
-    manifest = store.read_manifest(path)
-    if "protocol" not in manifest or "passes" not in manifest:
-        raise RunStoreError(
-            f"the run in {path} was interrupted", "run the same `entropydx diagnose` again to finish it"
-        )
+    manifest = runs.finished(path)
     origin = _retrained(Provenance.from_manifest(manifest), train_config, stage)
-    samples = read_samples(path, "checkpoint", origin.checkpoint, origin.params, manifest)
-    theirs = None
-    if origin.baseline is not None:
-        theirs = read_samples(path, "baseline", origin.baseline, origin.params, manifest)
+    samples = runs.samples_of(path, origin, manifest)
     probes = chosen_probes(origin.protocol.probes)
     with stats.at_level(origin.protocol.ci_level):
-        measured = [*measure(probes, samples, theirs), *_logged(manifest)]
+        measured = [*measure(probes, samples["checkpoint"], samples.get("baseline")), *_logged(manifest)]
         judged = judge(measured, has_baseline=origin.compares, imported=origin.protocol.imported is not None)
-        return build_report(origin, judged, samples)
+        return build_report(origin, judged, samples["checkpoint"])
 
 
 def _retrained(origin: Provenance, file: str | None, stage: Stage | None) -> Provenance:

@@ -15,7 +15,7 @@ from entropydx.errors import ConfigError, EngineCapabilityError, PluginNotFoundE
 from entropydx.lexicon import load_lexicon
 from entropydx.protocols import Engine, Probe, Suite
 from entropydx.suite_file import load_suite_file
-from entropydx.types import EPISTEMIC_MARKERS, Prompt, Requires, SamplingParams
+from entropydx.types import EPISTEMIC_MARKERS, Prompt, Requires, SamplingParams, Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,8 @@ class Plan:
     deploy_top_p: float | None = None
     whole: tuple[Prompt, ...] | None = None
     """All prompts of the run, when `prompts` are a shard of them: conditions and passes cover its first ones."""
+    training: Training | None = None
+    """What is known of the training, read once and before anything is drawn: its file may be gone hours later."""
 
     def deployment(self, engine: Engine) -> tuple[float, float] | str:
         """Return temperature and top_p of the deployment sampling, or why there is none to draw with."""

@@ -79,7 +79,7 @@ class Provenance:
                 baseline=None if manifest["baseline"] is None else CheckpointInfo(**manifest["baseline"]),
                 protocol=_protocol(manifest["protocol"]),
                 cost=Cost(**manifest["cost"]),
-                training=_training(manifest.get("training")),
+                training=stored_training(manifest.get("training")),
             )
         except (KeyError, TypeError) as error:
             raise RunStoreError(
@@ -183,7 +183,8 @@ def _of_import(protocol: Protocol) -> Iterator[str]:
             yield f"{role}{note[:1].upper()}{note[1:]}."
 
 
-def _training(stored: Mapping[str, Any] | None) -> Training | None:
+def stored_training(stored: Mapping[str, Any] | None) -> Training | None:
+    """Return what a manifest says of the training; None where it says nothing."""
     return None if stored is None else Training(**{**stored, "warnings": tuple(stored["warnings"])})
 
 

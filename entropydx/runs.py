@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from entropydx import document, stats, store
 from entropydx.errors import RunStoreError
@@ -72,13 +72,29 @@ def open_run(path: Path, *, with_samples: bool = True) -> Run:
     """
     if path.is_file():
         return Run(path=path, report=document.load_report(path))
-    manifest = store.read_manifest(path)
-    if "passes" not in manifest or not (path / store.REPORT).is_file():
-        raise RunStoreError(
-            f"the run in {path} was interrupted", "run the same `entropydx diagnose` again to finish it"
-        )
-    samples = stored_samples(path) if with_samples else {}
+    manifest = finished(path)
+    if not (path / store.REPORT).is_file():
+        raise _interrupted(path)
+    samples = samples_of(path, Provenance.from_manifest(manifest), manifest) if with_samples else {}
     return Run(path=path, report=document.load_report(path / store.REPORT), samples=samples)
+
+
+def finished(path: Path) -> dict[str, Any]:
+    """Return the manifest of a run directory.
+
+    Raises
+    ------
+    RunStoreError
+        It is none, or its run did not come to its end.
+    """
+    manifest = store.read_manifest(path)
+    if "protocol" not in manifest or "passes" not in manifest:
+        raise _interrupted(path)
+    return manifest
+
+
+def _interrupted(path: Path) -> RunStoreError:
+    return RunStoreError(f"the run in {path} was interrupted", "run the same `entropydx diagnose` again to finish it")
 
 
 def stored_samples(path: Path) -> dict[Role, Samples]:
@@ -91,13 +107,23 @@ def stored_samples(path: Path) -> dict[Role, Samples]:
     """
     if path.is_file():
         return {}
-    manifest = store.read_manifest(path)
-    origin = Provenance.from_manifest(manifest)
+    manifest = finished(path)
+    return samples_of(path, Provenance.from_manifest(manifest), manifest)
+
+
+def samples_of(path: Path, origin: Provenance, manifest: Mapping[str, Any]) -> dict[Role, Samples]:
+    """Return the samples of each role of a finished run.
+
+    Raises
+    ------
+    RunStoreError
+        Samples that the manifest names are gone.
+    """
     infos: dict[Role, CheckpointInfo | None] = {"checkpoint": origin.checkpoint, "baseline": origin.baseline}
     return {
         role: read_samples(path, role, info, origin.params, manifest)
         for role, info in infos.items()
-        if info is not None and role in manifest.get("passes", {})
+        if info is not None
     }
 
 

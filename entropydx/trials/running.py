@@ -77,7 +77,7 @@ def run(trial: Trial, place: Place, seeds: int, progress: Progress) -> Iterator[
     for kind, checkpoint, arm, seed in cells(trial, seeds):
         file = place.cell(trial, kind, arm, seed)
         if not file.exists():
-            start = _start(checkpoint, place, progress)
+            start = _checkpoint(checkpoint, place, progress)
             with tempfile.TemporaryDirectory() as folder:
                 child = Path(folder) / "child"
                 _train(start, arm.dose, seed, child, progress)
@@ -96,8 +96,8 @@ def run(trial: Trial, place: Place, seeds: int, progress: Progress) -> Iterator[
         yield file
 
 
-def _start(checkpoint: str, place: Place, progress: Progress) -> Path:
-    """Return a checkpoint to start from, grown first when it is one midway."""
+def _checkpoint(checkpoint: str, place: Place, progress: Progress) -> Path:
+    """Return where a checkpoint is, grown first when it is one midway."""
     folder = place.checkpoint(checkpoint)
     if folder.is_dir():
         return folder
@@ -131,9 +131,7 @@ def _train(parent: Path, dose: Any, seed: int, out: Path, progress: Progress) ->
 
 def _baseline(trial: Trial, place: Place, progress: Progress) -> dict[str, float]:
     """Return the independent numbers of the baseline, measured once for all trials."""
-    folder = place.checkpoint(trial.baseline)
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is not there", "name the directory that holds organisms/ and series/: --fixtures")
+    folder = _checkpoint(trial.baseline, place, progress)
     kept = place.out / "base" / f"{folder.name}.json"
     if not kept.exists():
         progress.start(f"check {folder.name}", 1)

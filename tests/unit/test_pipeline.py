@@ -325,3 +325,17 @@ def test_without_prompts_outside_the_domain_overconfidence_is_untested_and_never
     assert second.startswith("the classifier abstains, missing:")
     assert "Untested: teacher overconfidence" in report.diagnosis.summary
     assert any("domain: out" in advice for advice in report.diagnosis.would_settle_it)
+
+
+def test_a_training_configuration_is_read_before_anything_is_drawn_and_not_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "grpo.yaml"
+    file.write_text("num_generations: 8\nbeta: 0.0\n")
+    read, times = pipeline.read_training, []
+    monkeypatch.setattr(pipeline, "read_training", lambda *given: times.append(given) or read(*given))
+    flags = Settings(engine="synthetic", prompts=22, samples=4, run_dir=str(tmp_path / "run"), train_config=str(file))
+    report = pipeline.diagnose(resolve("synthetic:healthy", flags))
+    assert report.training is not None
+    assert report.training.stage == "rl"
+    assert len(times) == 1

@@ -401,3 +401,13 @@ def test_merged_shards_of_a_real_model_are_the_run_in_one_piece(tmp_path: Path) 
         assert (row.value is None) == (expected.value is None), row.name
         if expected.value is not None:
             assert row.value == pytest.approx(expected.value, abs=1e-3, rel=1e-2), row.name
+
+
+def test_shards_are_merged_where_the_training_configuration_is_not(tmp_path: Path) -> None:
+    config = tmp_path / "grpo.yaml"
+    config.write_text("num_generations: 8\nbeta: 0.0\n")
+    paths = _draw(tmp_path, 2, train_config=str(config))
+    config.unlink()
+    training = merging.merge(paths, tmp_path / "out").training
+    assert training is not None
+    assert (training.framework, training.stage, training.config["beta"]) == ("trl", "rl", 0.0)
