@@ -36,48 +36,19 @@ def emit(report: Report, *, json: str | None, format: str, quiet: bool, exit_zer
     return _deliver(report, lambda r: _show(r, verbose), render, json=json, quiet=quiet, exit_zero=exit_zero)
 
 
-def emit_trajectory(
-    found: Trajectory, *, json: str | None, format: str, quiet: bool, exit_zero: bool, verbose: bool
+def emit_record(
+    found: R, show: Callable[[Console, R], None], *, json: str | None, format: str, quiet: bool, exit_zero: bool
 ) -> int:
-    """Print and write the document of a series, and return the exit code; the options are those of `emit`."""
-    from entropydx.reporters._trajectory import TrajectoryReporter
+    """Print and write the document of a series, a sweep, a gate or a comparison, and return the exit code.
 
-    reporter = TrajectoryReporter(verbose=verbose)
-    render = document.to_json if format == "json" else None
+    Parameters
+    ----------
+    show : callable
+        Prints its page for a person; `format` is terminal or json, and the other options are those of `emit`.
+    """
     return _deliver(
         found,
-        lambda t: reporter.render_to(_stdout(), t),
-        render,
-        json=json,
-        quiet=quiet,
-        exit_zero=exit_zero,
-    )
-
-
-def emit_sweep(found: Sweep, *, json: str | None, csv: str | None, format: str, quiet: bool, exit_zero: bool) -> int:
-    """Print and write the document of a sweep, and its table as CSV; the other options are those of `emit`."""
-    from entropydx.reporters._sweep import SweepReporter
-
-    if csv is not None:
-        write(Path(csv), found.to_frame().to_csv(index=False), "`--json` gives the same")
-    render = document.to_json if format == "json" else None
-    return _deliver(
-        found,
-        lambda s: SweepReporter().render_to(_stdout(), s),
-        render,
-        json=json,
-        quiet=quiet,
-        exit_zero=exit_zero,
-    )
-
-
-def emit_gate(gate: Gate, *, json: str | None, format: str, quiet: bool, exit_zero: bool) -> int:
-    """Print and write the document of a gate, and return the exit code; the options are those of `emit`."""
-    from entropydx.reporters._gate import GateReporter
-
-    return _deliver(
-        gate,
-        lambda g: GateReporter().render_to(_stdout(), g),
+        lambda record: show(_stdout(), record),
         document.to_json if format == "json" else None,
         json=json,
         quiet=quiet,
@@ -85,23 +56,10 @@ def emit_gate(gate: Gate, *, json: str | None, format: str, quiet: bool, exit_ze
     )
 
 
-def emit_comparison(
-    found: Compared, *, json: str | None, csv: str | None, format: str, quiet: bool, exit_zero: bool
-) -> int:
-    """Print and write the document of a comparison, and its changes as CSV; the other options are those of `emit`."""
-    from entropydx.reporters._comparison import ComparisonReporter
-
-    if csv is not None:
-        write(Path(csv), found.to_frame().to_csv(index=False), "`--json` gives the same")
-    render = document.to_json if format == "json" else None
-    return _deliver(
-        found,
-        lambda c: ComparisonReporter().render_to(_stdout(), c),
-        render,
-        json=json,
-        quiet=quiet,
-        exit_zero=exit_zero,
-    )
+def write_csv(path: str | None, found: Sweep | Compared) -> None:
+    """Write the table of a document as CSV, where a path is given."""
+    if path is not None:
+        write(Path(path), found.to_frame().to_csv(index=False), "`--json` gives the same")
 
 
 def print_quality(quality: Quality, verbose: bool) -> None:

@@ -77,12 +77,16 @@ def command(
     """
     flags = _options.given(locals())
     from entropydx import comparisons
-    from entropydx.cli._output import check_file, check_writable, emit_comparison
+    from entropydx.cli._output import check_file, check_writable, emit_record, write_csv
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
+    from entropydx.reporters._comparison import ComparisonReporter
 
     check_writable(json)
     check_file("--csv", csv)
     with ConsoleProgress(quiet=quiet) as progress:
         found = comparisons.compare(runs, settings(flags, "the command line"), load_project(config), progress, remedy)
-    return emit_comparison(found, json=json, csv=csv, format=format, quiet=quiet, exit_zero=exit_zero)
+    write_csv(csv, found)
+    return emit_record(
+        found, ComparisonReporter().render_to, json=json, format=format, quiet=quiet, exit_zero=exit_zero
+    )

@@ -92,8 +92,9 @@ def command(
     arguments = locals()
     from entropydx import gating
     from entropydx.cli import _ci
-    from entropydx.cli._output import check_file, check_writable, emit_gate, write_html
+    from entropydx.cli._output import check_file, check_writable, emit_record, write_html
     from entropydx.policy import load_policy
+    from entropydx.reporters._gate import GateReporter
     from entropydx.runs import open_run
 
     check_writable(json)
@@ -101,7 +102,7 @@ def command(
     _ci.prepare(junit=junit, gitlab=gitlab)
     asked = gating.with_against(load_policy(policy), against)
     gate, run = _judged(target, asked, arguments)
-    code = emit_gate(gate, json=json, format=format, quiet=quiet, exit_zero=exit_zero)
+    code = emit_record(gate, GateReporter().render_to, json=json, format=format, quiet=quiet, exit_zero=exit_zero)
     if html is not None:
         # A stored run is judged without its samples, and drawn with them.
         write_html(run if run.samples else open_run(run.path), html)

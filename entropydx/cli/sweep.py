@@ -65,12 +65,14 @@ def command(
     """
     flags = _options.given(locals())
     from entropydx import sweeps
-    from entropydx.cli._output import check_file, check_writable, emit_sweep
+    from entropydx.cli._output import check_file, check_writable, emit_record, write_csv
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
+    from entropydx.reporters._sweep import SweepReporter
 
     check_writable(json)
     check_file("--csv", csv)
     with ConsoleProgress(quiet=quiet) as progress:
         found = sweeps.sweep(checkpoints, settings(flags, "the command line"), load_project(config), progress)
-    return emit_sweep(found, json=json, csv=csv, format=format, quiet=quiet, exit_zero=exit_zero)
+    write_csv(csv, found)
+    return emit_record(found, SweepReporter().render_to, json=json, format=format, quiet=quiet, exit_zero=exit_zero)

@@ -68,11 +68,13 @@ def command(
     """
     flags = _options.given(locals())
     from entropydx import trajectories
-    from entropydx.cli._output import check_writable, emit_trajectory
+    from entropydx.cli._output import check_writable, emit_record
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
+    from entropydx.reporters._trajectory import TrajectoryReporter
 
     check_writable(json)
     with ConsoleProgress(quiet=quiet) as progress:
         found = trajectories.trace(checkpoints, settings(flags, "the command line"), load_project(config), progress)
-    return emit_trajectory(found, json=json, format=format, quiet=quiet, exit_zero=exit_zero, verbose=verbose)
+    show = TrajectoryReporter(verbose=verbose).render_to
+    return emit_record(found, show, json=json, format=format, quiet=quiet, exit_zero=exit_zero)
