@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entropydx import pipeline
-from entropydx.contrasts import Sides, thresholds
+from entropydx.contrasts import Sides
+from entropydx.findings import thresholds
 from entropydx.standing import UNTESTED, Hearing, assess_by_rules
 from entropydx.types import (
     FAILURES,

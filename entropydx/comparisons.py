@@ -16,8 +16,9 @@ from pathlib import Path
 from entropydx import __version__, document, pipeline, stats, store
 from entropydx.comparing import BY_CONSTRUCTION, failure_deltas, relative, rule_on
 from entropydx.config import RunConfig, Settings, resolve
-from entropydx.contrasts import Sides, delta, headlines, promised, sides, thresholds
+from entropydx.contrasts import Sides, delta, headlines, promised, sides
 from entropydx.errors import ConfigError
+from entropydx.findings import thresholds
 from entropydx.lineup import Crew, Titled, check_told_once, digest, short_names, write_document
 from entropydx.promises import account
 from entropydx.protocols import Progress, Silent

@@ -9,19 +9,18 @@ majority vote fell by less than 0.20", tells one failure from another, and is le
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from scipy import special
 
 from entropydx import stats
+from entropydx.findings import flat
 from entropydx.runs import Run, independent_change, paired_measurements, to_measurement, tokens_compare
 from entropydx.types import (
     FAILURES,
-    AnyOf,
     Basis,
-    Condition,
     Delta,
     Interval,
     Label,
@@ -83,12 +82,12 @@ class Headline:
 def headlines(rules: Sequence[Rule]) -> tuple[Headline, ...]:
     """Return the outcomes, then what accuses in the decisive rules, each measurement once."""
     found: dict[str, Headline] = {}
-    for threshold in (t for rule in rules if rule.code == LOSS for t in _flat(rule.when)):
+    for threshold in (t for rule in rules if rule.code == LOSS for t in flat(rule.when)):
         _add(found, threshold, ())
     found[ENTROPY] = Headline(measurement=ENTROPY)
     for rule in rules:
         if rule.decisive and rule.direction == "for" and rule.failure in FAILURES and rule.scope != "without_baseline":
-            for threshold in _flat(rule.when):
+            for threshold in flat(rule.when):
                 _add(found, threshold, (rule.failure,))
     return tuple(found.values())
 
@@ -98,16 +97,6 @@ def promised(remedy: Remedy, known: Sequence[Headline]) -> tuple[Headline, ...]:
     by_name = {h.measurement: h for h in known}
     names = dict.fromkeys(promise.measurement for promise in remedy.promises)
     return tuple(by_name.get(name) or Headline(measurement=name, ratio=name.endswith(RATIO)) for name in names)
-
-
-def thresholds(rule: Rule) -> Iterator[Threshold]:
-    """Yield every comparison of a rule, excuses included."""
-    return _flat((*rule.when, *rule.unless))
-
-
-def _flat(conditions: Iterable[Condition]) -> Iterator[Threshold]:
-    for condition in conditions:
-        yield from condition.options if isinstance(condition, AnyOf) else (condition,)
 
 
 def _add(found: dict[str, Headline], threshold: Threshold, about: tuple[Label, ...]) -> None:

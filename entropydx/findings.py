@@ -101,7 +101,8 @@ def _strength(threshold: Threshold, value: float, ci: Interval) -> float:
     return min(max(0.5 + 0.5 * margin / reach, 0.0), 1.0)
 
 
-def _condition(condition: Condition, measurements: Measurements) -> tuple[Status, float, tuple[Evidence, ...]]:
+def judge_condition(condition: Condition, measurements: Measurements) -> tuple[Status, float, tuple[Evidence, ...]]:
+    """Return the status of a condition, its strength in [0, 1], and its comparisons."""
     if isinstance(condition, Threshold):
         evidence = compare(condition, measurements)
         return evidence.status, evidence.strength, (evidence,)
@@ -111,8 +112,8 @@ def _condition(condition: Condition, measurements: Measurements) -> tuple[Status
 
 def assess(rule: Rule, measurements: Measurements) -> Finding:
     """Apply one rule: all of `when` and none of `unless`."""
-    needed = [_condition(c, measurements) for c in rule.when]
-    excuses = [_condition(c, measurements) for c in rule.unless]
+    needed = [judge_condition(c, measurements) for c in rule.when]
+    excuses = [judge_condition(c, measurements) for c in rule.unless]
     status = all_of([*(s for s, _, _ in needed), *(_NOT[s] for s, _, _ in excuses)])
     missing_input = _missing_input(rule, needed)
     if status == "clear" and missing_input is not None:
@@ -154,8 +155,12 @@ def _severity(scale: Severity | None, measurements: Measurements) -> float | Non
 
 
 def thresholds(rule: Rule) -> tuple[Threshold, ...]:
-    """Return every comparison of a rule."""
-    conditions = (*rule.when, *rule.unless)
+    """Return every comparison of a rule, excuses included."""
+    return flat((*rule.when, *rule.unless))
+
+
+def flat(conditions: Iterable[Condition]) -> tuple[Threshold, ...]:
+    """Return the comparisons that conditions are made of."""
     return tuple(t for c in conditions for t in ((c,) if isinstance(c, Threshold) else c.options))
 
 

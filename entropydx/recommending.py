@@ -15,7 +15,7 @@ from pathlib import Path
 
 from entropydx import plugins
 from entropydx.errors import PluginNotFoundError
-from entropydx.findings import Measurements, all_of, any_of, compare
+from entropydx.findings import Measurements, all_of, judge_condition
 from entropydx.training_config import effective, holds
 from entropydx.types import (
     Clash,
@@ -28,7 +28,6 @@ from entropydx.types import (
     Remedy,
     Setting,
     Status,
-    Threshold,
     Training,
 )
 from entropydx.types.remedies import SettingStatus
@@ -159,14 +158,9 @@ def with_warnings(training: Training, diagnosis: Diagnosis) -> Training:
 
 def _conditions(when: Sequence[Condition], measured: Measurements) -> tuple[Status, tuple[Evidence, ...]]:
     """Return the conjunction of the conditions, fired when there is none, and the comparisons that have fired."""
-    statuses: list[Status] = []
-    fired: list[Evidence] = []
-    for condition in when:
-        options = (condition,) if isinstance(condition, Threshold) else condition.options
-        compared = [compare(option, measured) for option in options]
-        statuses.append(any_of(e.status for e in compared))
-        fired += [e for e in compared if e.status == "fired"]
-    return all_of(statuses), tuple(fired)
+    judged = [judge_condition(condition, measured) for condition in when]
+    fired = (e for _, _, evidence in judged for e in evidence if e.status == "fired")
+    return all_of(status for status, _, _ in judged), tuple(fired)
 
 
 def _useless(remedy: Remedy, training: Training | None) -> bool:

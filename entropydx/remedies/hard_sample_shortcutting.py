@@ -3,9 +3,8 @@
 Keys are tested against the last release named under `versions`; effects carry the provenance of the papers.
 """
 
+from entropydx.remedies._releases import RELEASES
 from entropydx.types import Clash, Label, Promise, Remedy, Threshold
-
-VERSIONS = {"trl": "1.10-1.16", "verl": "0.8-0.9.1", "openrlhf": "0.11-0.11.2"}
 
 remedy = (
     Remedy(
@@ -56,7 +55,7 @@ remedy = (
             },
             "openrlhf": {"--algo.dynamic_filtering_enable": "", "--algo.dynamic_filtering_range": "0.2 0.8"},
         },
-        versions={"verl": VERSIONS["verl"], "openrlhf": VERSIONS["openrlhf"]},
+        versions={"verl": RELEASES["verl"], "openrlhf": RELEASES["openrlhf"]},
         inert_when="all items lie in the band",
         expected="Medium items were best in all three settings of the study (arXiv:2605.28388, abstract and "
         "third-party notes).",
@@ -97,7 +96,7 @@ remedy = (
             "verl": {"algorithm.norm_adv_by_std_in_grpo": False},
             "openrlhf": {"--algo.advantage.no_std_norm": ""},
         },
-        versions=VERSIONS,
+        versions=RELEASES,
         inert_when="the estimator does not normalise by group (PPO with a critic, REINFORCE++)",
         expected="A fluke weighs 1.75 times an even success instead of 2.65 times (derived).",
         watch=("shortcutting.answer_reuse", "shortcutting.cot_gain", "sampling_spread.pass_at_1@easy"),
@@ -143,7 +142,7 @@ remedy = (
             "verl": {"actor_rollout_ref.rollout.n": 16},
             "openrlhf": {"--rollout.n_samples_per_prompt": 16},
         },
-        versions=VERSIONS,
+        versions=RELEASES,
         inert_when="the pass rate of the items is 0: no group size finds what is not there",
         expected="The degenerate share of groups falls as the formula says (arXiv:2606.18487, abstract, for K = 8).",
         watch=("entropy_forecast.degenerate_groups", "frac_reward_zero_std in TRL's log"),

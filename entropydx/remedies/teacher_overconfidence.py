@@ -5,6 +5,7 @@ authors of arXiv:2603.24472 propose no fix: what stands here is read off their c
 only in the authors' fork, so no keys are given for it.
 """
 
+from entropydx.remedies._releases import RELEASES
 from entropydx.types import Clash, Label, Promise, Remedy
 
 SDPO = {"trl": "1.6-1.16 (experimental SDPOConfig)"}
@@ -152,7 +153,7 @@ remedy = (
         for_=(Label.TEACHER_OVERCONFIDENCE,),
         contraindicated_for=(),
         config={"trl": {"loss_type": "dapo", "beta": 0.001, "num_generations": 8}},
-        versions={"trl": "1.10-1.16"},
+        versions={"trl": RELEASES["trl"]},
         inert_when="the model never solves the problems that it is trained on",
         expected="GRPO on the same problems: AIME24 54.7 to 56.0 [N]; a model that over-expresses doubts is trimmed by "
         "it too.",

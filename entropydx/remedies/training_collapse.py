@@ -4,11 +4,11 @@ Keys are tested against the last release named under `versions`; effects carry t
 settings act on the ratio of the new policy to the one that drew the rollout: with one update per rollout it is 1.
 """
 
+from entropydx.remedies._releases import RELEASES
 from entropydx.types import AnyOf, Clash, Course, Label, Promise, Remedy, Threshold
 
 POISON = (Label.INFERENCE_VARIANCE, Label.ABNORMAL)
 """More exploration makes spread and entropy explosion worse."""
-VERSIONS = {"trl": "1.10-1.16", "verl": "0.8-0.9.1", "openrlhf": "0.11-0.11.2"}
 ONE_UPDATE = (
     "with one update per rollout the ratio to the rollout policy is 1 throughout, and nothing is clipped "
     "(read in the sources of TRL and verl)"
@@ -108,7 +108,7 @@ remedy = (
                 "actor_rollout_ref.actor.policy_loss.ppo_kl_coef": 1.0,
             }
         },
-        versions={"verl": VERSIONS["verl"]},
+        versions={"verl": RELEASES["verl"]},
         inert_when="one update is made per rollout (derived: the penalised difference is then 0, and has no gradient)",
         expected="Average of seven maths sets 38.6 to 40.6 (7B), 45.8 to 52.2 (32B); entropy plateau over ten times "
         "the baseline run's (recipe README of arXiv:2505.22617, read).",
@@ -141,7 +141,7 @@ remedy = (
                 "actor_rollout_ref.actor.clip_ratio_high": 1.0,
             }
         },
-        versions={"verl": VERSIONS["verl"]},
+        versions={"verl": RELEASES["verl"]},
         inert_when="",
         expected="Average of seven maths sets 38.6 to 40.4 (7B), 45.8 to 50.3 (32B) (recipe README of "
         "arXiv:2505.22617, read).",
@@ -172,7 +172,7 @@ remedy = (
             },
             "openrlhf": {"--actor.eps_clip_low_high": "0.2 0.28"},
         },
-        versions=VERSIONS,
+        versions=RELEASES,
         inert_when="one update is made per rollout, as by TRL's defaults (hence num_iterations) and in verl with one "
         "mini-batch per rollout",
         expected="Small and not always good: AIME24 36 to 38 in one run [N]; the 7B model of another fell from 21.2 to "
@@ -215,7 +215,7 @@ remedy = (
                 "actor_rollout_ref.actor.tau_neg": 1.05,
             },
         },
-        versions={"trl": VERSIONS["trl"], "verl": VERSIONS["verl"]},
+        versions={"trl": RELEASES["trl"], "verl": RELEASES["verl"]},
         inert_when="one update is made per rollout (derived: at a ratio of 1 their weights are those of the plain "
         "policy gradient)",
         expected="Not known for entropy: the curves of GPPO were not checked.",
@@ -250,7 +250,7 @@ remedy = (
             },
             "openrlhf": {"--algo.kl.use_loss": "", "--algo.kl.estimator": "k3", "--algo.kl.init_coef": 0.001},
         },
-        versions=VERSIONS,
+        versions=RELEASES,
         inert_when="the reference is the collapsed checkpoint itself: it holds the collapse in place. Start from an "
         "earlier one",
         expected="Steadier entropy at some cost of accuracy: a KL of 0.001-0.1 stabilises the one and lowers the "
@@ -282,7 +282,7 @@ remedy = (
         for_=(Label.TRAINING_COLLAPSE,),
         contraindicated_for=POISON,
         config={"trl": {"top_entropy_quantile": 0.2}},
-        versions={"trl": VERSIONS["trl"]},
+        versions={"trl": RELEASES["trl"]},
         inert_when="the forks are gone: the quantile is over each batch, and picks a fifth of sure tokens then",
         expected="On base models Qwen3-32B 66.59 to 70.69, 14B 61.40 to 64.39, 8B 53.71 to 54.23 (arXiv:2506.01939, "
         "full text); of a collapsed policy nothing is known.",
@@ -325,7 +325,7 @@ remedy = (
                 "entropy_coef_max": 0.005,
             }
         },
-        versions={"trl": VERSIONS["trl"]},
+        versions={"trl": RELEASES["trl"]},
         inert_when="the logged entropy is above the target",
         expected="Entropy at the target; a better score is not known to follow: no relation between controlled "
         "entropy and the final score was found (arXiv:2505.22617, read in a third-party note).",
@@ -356,7 +356,7 @@ remedy = (
             },
             "openrlhf": {"--rollout.temperature": 1.0, "--rollout.top_p": 1.0},
         },
-        versions=VERSIONS,
+        versions=RELEASES,
         inert_when="the rollouts are drawn so already: it is the default of all three",
         expected="Not measured in a paper that was checked; it removes a cause, where it is one.",
         watch=("the trainer's entropy, which is taken at this temperature: its level jumps without any change",),
@@ -378,7 +378,7 @@ remedy = (
             "verl": {"actor_rollout_ref.actor.entropy_coeff": 0.005},
             "openrlhf": {"--actor.entropy_coef": 0.005},
         },
-        versions=VERSIONS,
+        versions=RELEASES,
         inert_when="the coefficient is 0.001 or less: 0.0001 and 0.001 did next to nothing [N]",
         expected="0.005 stabilises entropy without a gain, 0.01 explodes [N]: the worst evidence of all that is here.",
         watch=("token_entropy.mean_ratio", "sampling_spread.within_variance", "pass@1"),
