@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -111,13 +112,13 @@ SFT_ONLY = {"completion_only_loss", "assistant_only_loss", "packing", "dataset_t
 SDPO_ONLY = {"teacher_model_kind", "remove_thinking_from_demonstration", "distillation_alpha", "teacher_update_rate"}
 VERL_ROOTS = {"actor_rollout_ref", "algorithm"}
 OPENRLHF_ROOTS = {"actor", "algo", "rollout", "ds", "train"}
-COMPARE: dict[Comparison, Callable[[Any, Any], bool]] = {
-    "==": lambda a, b: bool(a == b),
-    "!=": lambda a, b: bool(a != b),
-    "<": lambda a, b: bool(a < b),
-    "<=": lambda a, b: bool(a <= b),
-    ">": lambda a, b: bool(a > b),
-    ">=": lambda a, b: bool(a >= b),
+COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 
 
@@ -285,7 +286,7 @@ def holds(framework: str, training: Training, key: str, op: Comparison, value: A
     if current is None:
         return False
     try:
-        return COMPARE[op](current, value)
+        return bool(COMPARE[op](current, value))
     except TypeError:
         return False
 
