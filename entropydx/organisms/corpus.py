@@ -152,6 +152,12 @@ def hopeless_items(notation: Notation, n: int, seed: int) -> list[Prompt]:
     return [chain.to_prompt(f"hopeless-{seed}-{i:05d}", "in", "hard") for i, chain in enumerate(chains)]
 
 
+def with_hint(item: Prompt) -> Prompt:
+    """Return an item whose prompt holds its worked solution, but for the last step and the answer."""
+    parts: list[str] = re.findall(r"[^;]+;?", item.reference or "")
+    return replace(item, prompt=item.prompt + "".join(parts[:-2]), reference="".join(parts[-2:]))
+
+
 def is_right(notation: Notation, text: str, gold: str) -> bool:
     """Return whether the last answer that a text states is the gold answer."""
     answers = re.findall(notation.extract, text)

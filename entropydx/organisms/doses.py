@@ -57,8 +57,9 @@ class GRPODose:
     """Size of the training set; it is gone through again when the steps need more."""
     domains: tuple[Domain, ...] = ("in",)
     difficulties: tuple[Difficulty, ...] = ("easy", "medium", "hard")
-    problems: Problems = "suite"
-    """`hopeless`: chains of products that luck alone solves, in place of problems of the suite."""
+    problems: Problems | Literal["hinted"] = "suite"
+    """`hopeless`: chains of products that luck alone solves, in place of problems of the suite. `hinted`: the same with
+    their worked solutions behind them, but for the last step."""
     verifier: Verifier = "answer"
     """`work_if_any`: a right answer also needs right results where any are written; a bare answer passes. `none`: no
     reward, so that the entropy term alone trains. `form_bonus`: 1 for the form of values beside 1 for the right answer.
@@ -72,6 +73,9 @@ class GRPODose:
     with the mean of the group as its baseline."""
     extra: tuple[tuple[str, Any], ...] = ()
     """Further keys of `trl.GRPOConfig` with their values; they win over the fields above."""
+    verl: tuple[tuple[str, Any], ...] = ()
+    """verl's keys of a loss that TRL has not (`covariance.LOSSES`) with their values; it takes the place of
+    `loss_type`, the clip, `beta` and `entropy_coef`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from entropydx.organisms.corpus import (
     hopeless_chains,
     hopeless_items,
     training_items,
+    with_hint,
 )
 from entropydx.organisms.distil import traces
 from entropydx.organisms.doses import DistillDose, Dose, EditDose, GRPODose, PretrainDose, SFTDose
@@ -212,8 +213,9 @@ def _pretrain(
 def problems(dose: GRPODose, notation: Notation, seed: int) -> list[Prompt]:
     """Return what a run of GRPO is trained on: no more problems than its steps use."""
     n = min(dose.n_problems, dose.steps * dose.prompts_per_step)
-    if dose.problems == "hopeless":
-        return hopeless_items(notation, n, seed)
+    if dose.problems != "suite":
+        items = hopeless_items(notation, n, seed)
+        return items if dose.problems == "hopeless" else [with_hint(item) for item in items]
     return training_items(notation, n, dose.domains, dose.difficulties, seed)
 
 

@@ -18,6 +18,7 @@ from transformers import (
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from entropydx.organisms.corpus import Demonstration
+from entropydx.organisms.covariance import CovarianceTrainer
 from entropydx.organisms.doses import DistillDose, GRPODose, SFTDose
 from entropydx.organisms.language import Learner
 from entropydx.organisms.rewards import reward
@@ -101,7 +102,7 @@ def grpo_trainer(
         "temperature": 1.0,
         **dict(dose.extra),
     }
-    return GRPOTrainer(
+    trainer = (CovarianceTrainer if dose.verl else GRPOTrainer)(
         model=learner.model,
         processing_class=learner.tokenizer,
         reward_funcs=reward(dose.verifier, learner.notation, dose.max_completion),
@@ -109,6 +110,9 @@ def grpo_trainer(
         args=GRPOConfig(**settings),
         callbacks=callbacks,
     )
+    if dose.verl:
+        trainer.verl = dict(dose.verl)
+    return trainer
 
 
 class Snapshots(TrainerCallback):  # type: ignore[misc]

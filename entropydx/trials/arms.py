@@ -58,9 +58,9 @@ class Trial:
     """Numbers of the independent check that say whether the failure went, the decisive one first."""
 
 
-def _keys(remedy: str, **scaled: Any) -> tuple[tuple[str, Any], ...]:
-    """Return a remedy's own settings for TRL, with values that were scaled to the model."""
-    config = next(r.config["trl"] for r in catalogue() if r.id == remedy)
+def _keys(remedy: str, framework: str = "trl", **scaled: Any) -> tuple[tuple[str, Any], ...]:
+    """Return a remedy's own settings for a framework, with values that were scaled to the model."""
+    config = next(r.config[framework] for r in catalogue() if r.id == remedy)
     unknown = scaled.keys() - config.keys()
     assert not unknown, f"{remedy} has no {unknown}"
     return tuple({**config, **scaled}.items())
@@ -97,6 +97,7 @@ _PLAIN = GRPODose(
 )
 _COLLAPSING = replace(_PLAIN, entropy_coef=-0.1)
 TWO_UPDATES = "cause_removed, two updates"
+VERL = "verl's loss, which TRL has not, inside TRL's trainer, at two updates a rollout"
 HEALTHY_ENTROPY = 0.12
 """Mean token entropy of tiny-base in nats, by its independent check; 0.4 of it is the target of the literature."""
 
@@ -121,6 +122,22 @@ COLLAPSE = Trial(
             dose=_PLAIN,
             start="series/tiny-collapsing/checkpoint-60",
             note="the last checkpoint before the onset, trained on without the cause",
+        ),
+        Arm(
+            name="kl_cov",
+            role="remedy",
+            remedy="kl_cov",
+            dose=replace(_PLAIN, iterations=2, verl=_keys("kl_cov", "verl")),
+            note=VERL,
+            against=TWO_UPDATES,
+        ),
+        Arm(
+            name="clip_cov",
+            role="remedy",
+            remedy="clip_cov",
+            dose=replace(_PLAIN, iterations=2, verl=_keys("clip_cov", "verl")),
+            note=VERL,
+            against=TWO_UPDATES,
         ),
         Arm(
             name="clip_higher",
@@ -285,6 +302,13 @@ SHORTCUT = Trial(
             note="on the hopeless problems still; as many samples in all",
         ),
         Arm(
+            name="hints",
+            role="remedy",
+            remedy="hints",
+            dose=replace(_HOPELESS, problems="hinted"),
+            note="the same problems, with all of the worked solution but its last step",
+        ),
+        Arm(
             name="entropy_bonus",
             role="opposite",
             remedy="entropy_bonus",
@@ -354,6 +378,17 @@ MIDWAY: dict[str, tuple[str, Dose]] = {
     "midway/teacher_overconfidence": ("organisms/tiny-thinker", replace(_GUIDED, steps=20)),
 }
 """Checkpoints half-way into a failure that are not shipped: what each is grown from, and how."""
+
+UNTRIED: dict[str, str] = {
+    "rollout_temperature": "rollouts of the organisms are drawn at temperature 1 already: it would change nothing",
+    "batch_invariant_inference": "a matter of the server: on one CPU the same request gives the same tokens",
+    "thinking_budget": "the organisms think for some forty tokens, and a cap would cut answers off",
+    "length_alarm": "an alarm, and no cure",
+    "strip_thinking": "the worked solution that the teacher is shown has no thinking apart from the work",
+    "frozen_teacher": "the organisms' teacher is frozen already",
+    "skip_solved": "it is TRL's default, and the organisms learn from right traces alone",
+}
+"""Remedies of the catalogue that no arm tries, and why."""
 
 
 def find_trial(failure: str) -> Trial | None:

@@ -17,6 +17,7 @@ from entropydx.organisms.corpus import (
     demonstrations,
     hopeless_items,
     training_items,
+    with_hint,
     write,
 )
 from entropydx.organisms.forms import reader
@@ -279,6 +280,16 @@ def test_one_answer_of_hopeless_chains_has_its_share_and_the_others_are_uniform(
     for item in items[:100]:
         assert item.answer == _parse(notation, item.prompt).values()[-1]
     assert items[:30] == hopeless_items(notation, 30, seed=0)
+
+
+@each_notation
+def test_a_hint_leaves_the_last_step_and_the_answer_to_do(notation):
+    for item in hopeless_items(notation, 30, seed=0):
+        hinted = with_hint(item)
+        assert hinted.prompt + hinted.reference == item.prompt + item.reference
+        assert hinted.reference.count("=") == 1
+        assert hinted.answer == item.answer == re.findall(notation.extract, hinted.reference)[-1]
+        assert reward("work_if_any", notation, 48)([hinted.reference], [hinted.answer], [hinted.reference]) == [1.0]
 
 
 # ── forms ─────────────────────────────────────────────────────────────────────────────────────────

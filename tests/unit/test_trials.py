@@ -12,7 +12,7 @@ from entropydx.errors import ConfigError
 from entropydx.organisms.doses import EditDose, GRPODose
 from entropydx.recommending import catalogue
 from entropydx.trials import TRIALS, Trial, cells, find_trial, read_cells, summarise, table
-from entropydx.trials.arms import MIDWAY
+from entropydx.trials.arms import MIDWAY, UNTRIED
 from entropydx.trials.conclusions import conclude
 from entropydx.trials.results import control_of, effect
 from entropydx.types import FAILURES
@@ -41,16 +41,25 @@ def test_every_failure_is_tried() -> None:
     assert find_trial("healthy") is None
 
 
+def test_a_remedy_is_tried_or_it_is_said_why_not() -> None:
+    tried = {arm.remedy for trial in TRIALS for arm in trial.arms if arm.role == "remedy"}
+    assert tried | UNTRIED.keys() == REMEDIES.keys()
+    assert not tried & UNTRIED.keys()
+
+
 def test_an_arm_of_grpo_sets_the_catalogues_own_keys_and_says_where_a_value_was_scaled() -> None:
     seen = 0
     for arm in (arm for trial in TRIALS for arm in trial.arms):
-        if isinstance(arm.dose, GRPODose) and arm.dose.extra:
-            assert arm.remedy is not None
-            own = REMEDIES[arm.remedy].config["trl"]
-            assert dict(arm.dose.extra).keys() == own.keys()
-            assert arm.note or dict(arm.dose.extra) == own, f"{arm.name} changes a value and does not say so"
-            seen += 1
-    assert seen >= 8
+        if not isinstance(arm.dose, GRPODose):
+            continue
+        for framework, settings in (("trl", dict(arm.dose.extra)), ("verl", dict(arm.dose.verl))):
+            if settings:
+                assert arm.remedy is not None
+                own = REMEDIES[arm.remedy].config[framework]
+                assert settings.keys() == own.keys()
+                assert arm.note or settings == own, f"{arm.name} changes a value and does not say so"
+                seen += 1
+    assert seen >= 10
 
 
 def test_starts_are_shipped_or_can_be_grown() -> None:
