@@ -155,7 +155,7 @@ def hopeless_items(notation: Notation, n: int, seed: int) -> list[Prompt]:
 def with_hint(item: Prompt) -> Prompt:
     """Return an item whose prompt holds its worked solution, but for the last step and the answer."""
     parts: list[str] = re.findall(r"[^;]+;?", item.reference or "")
-    return replace(item, prompt=item.prompt + "".join(parts[:-2]), reference="".join(parts[-2:]))
+    return replace(item, prompt=(item.prompt or "") + "".join(parts[:-2]), reference="".join(parts[-2:]))
 
 
 def is_right(notation: Notation, text: str, gold: str) -> bool:
