@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # A worker a core, up to four: each loads torch.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
+# A test that hangs fails, and names itself.
+LIMIT := --timeout 900
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test test-all lint types format golden docs train-classifier clean help
@@ -35,7 +37,7 @@ demo: $(VENV)/core  ## Install, and diagnose a small checkpoint whose policy has
 	$(BIN)/entropydx diagnose fixtures/organisms/tiny-collapse --baseline fixtures/organisms/tiny-base --exit-zero
 
 test: $(VENV)/dev  ## The tests, a few minutes on two cores.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" $(PARALLEL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" $(PARALLEL) $(LIMIT)
 
 test-all: $(VENV)/all  ## Also the slow ones: SmolLM2, training, long statistics; GPU tests where there is one.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)

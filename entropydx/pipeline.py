@@ -23,7 +23,7 @@ from entropydx.opening import open_engines
 from entropydx.planning import Plan, check_capability, chosen_probes, plan
 from entropydx.protocols import Engine, Probe, Progress, Silent
 from entropydx.provenance import Provenance, describe_protocol, measure_cost, run_directory, run_key
-from entropydx.recommending import catalogue, recommend, with_warnings
+from entropydx.recommending import catalogue, choose, with_warnings
 from entropydx.rounds import Judge, Judged, Look, Outcome, Rounds, Settled
 from entropydx.runs import Run, to_measurement
 from entropydx.sampling import StageProgress
@@ -135,6 +135,7 @@ def build_report(origin: Provenance, judged: Judged, samples: Samples | None, pr
     summary, settling = " ".join([diagnosis.summary, *origin.caveats()]), origin.settling(diagnosis.would_settle_it)
     diagnosis = replace(diagnosis, summary=summary, would_settle_it=settling)
     examples = pick_examples(judged.findings, samples) if samples is not None else previous.examples if previous else ()
+    choice = choose(diagnosis, judged.measurements, training)
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="entropydx", version=__version__),
@@ -146,10 +147,11 @@ def build_report(origin: Provenance, judged: Judged, samples: Samples | None, pr
         diagnosis=diagnosis,
         measurements=tuple(row(m) for m in judged.measurements),
         findings=judged.findings,
-        recommendations=recommend(diagnosis, judged.measurements, training),
+        recommendations=choice.recommendations,
         examples=examples,
         cost=origin.cost,
         training=training,
+        left_out=choice.left_out,
     )
 
 

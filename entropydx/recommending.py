@@ -8,7 +8,7 @@ Two that set one key to two values are alternatives: the better one is recommend
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,13 @@ from entropydx.errors import PluginNotFoundError
 from entropydx.findings import Measurements, all_of, judge_condition
 from entropydx.training_config import effective, holds
 from entropydx.types import (
+    Choice,
     Clash,
     Condition,
     Diagnosis,
     Evidence,
     Label,
+    LeftOut,
     Measurement,
     Recommendation,
     Remedy,
@@ -106,29 +108,48 @@ def trial_sentences() -> dict[tuple[str, str], tuple[str, ...]]:
     return found
 
 
-def recommend(
-    diagnosis: Diagnosis, measurements: Sequence[Measurement], training: Training | None
-) -> tuple[Recommendation, ...]:
-    """Return at most three remedies for the label, the best first, each with why it was chosen."""
+def choose(diagnosis: Diagnosis, measurements: Sequence[Measurement], training: Training | None) -> Choice:
+    """Return at most three remedies for the label, the best first, each with why it was chosen, and the others."""
     by_name = {m.name: m for m in measurements}
     present = {Label(name) for name, a in diagnosis.failures.items() if a.status == "present"} | {diagnosis.label}
-    chosen = []
+    fitting: list[tuple[bool, Remedy, tuple[Evidence, ...]]] = []
+    left_out: list[LeftOut] = []
     for remedy in catalogue():
-        if diagnosis.label not in remedy.for_ or present.intersection(remedy.contraindicated_for):
-            continue
-        if remedy.stages and training is not None and training.stage not in (None, *remedy.stages):
+        if diagnosis.label not in remedy.for_:
             continue
         status, evidence = _conditions(remedy.when, by_name)
-        if status != "clear":
-            chosen.append((status != "fired", remedy, evidence))
-    best = sorted(chosen, key=lambda c: (c[0] and bool(c[1].when), _useless(c[1], training), c[1].order))
-    together: list[tuple[Remedy, tuple[Evidence, ...]]] = []
-    for _, remedy, evidence in best:
-        if all(_agree(remedy, other) for other, _ in together):
-            together.append((remedy, evidence))
-    return tuple(
-        _advise(remedy, diagnosis.label, evidence, training) for remedy, evidence in together[:MAX_RECOMMENDATIONS]
-    )
+        against = _against(remedy, present, training, [e for e in evidence if e.status == "clear"])
+        if against:
+            left_out.append(LeftOut(id=remedy.id, title=remedy.title, why=against))
+        else:
+            fitting.append((status != "fired", remedy, tuple(e for e in evidence if e.status == "fired")))
+    fitting.sort(key=lambda c: (c[0] and bool(c[1].when), _useless(c[1], training), c[1].order))
+    chosen: list[tuple[Remedy, tuple[Evidence, ...]]] = []
+    for _, remedy, evidence in fitting:
+        rival = next((other for other, _ in chosen if not _agree(remedy, other)), None)
+        if rival is None and len(chosen) < MAX_RECOMMENDATIONS:
+            chosen.append((remedy, evidence))
+        else:
+            why = (
+                f"{rival.id} sets a key of it otherwise" if rival else f"{MAX_RECOMMENDATIONS} remedies come before it"
+            )
+            left_out.append(LeftOut(id=remedy.id, title=remedy.title, why=why))
+    advice = tuple(_advise(remedy, diagnosis.label, evidence, training) for remedy, evidence in chosen)
+    return Choice(recommendations=advice, left_out=tuple(left_out))
+
+
+def _against(
+    remedy: Remedy, present: Collection[Label], training: Training | None, clear: Sequence[Evidence]
+) -> str | None:
+    """Return why a remedy is not for this checkpoint; None: nothing speaks against it."""
+    deepened = [label.words for label in Label if label in present and label in remedy.contraindicated_for]
+    if deepened:
+        return f"it is wrong for {' and '.join(deepened)}, which is present"
+    if remedy.stages and training is not None and training.stage not in (None, *remedy.stages):
+        return f"it is for {' or '.join(remedy.stages)}, and this checkpoint is of {training.stage} ({training.source})"
+    if clear:
+        return f"its condition is not met: {'; '.join(_comparison(e) for e in clear)}"
+    return None
 
 
 def _agree(one: Remedy, other: Remedy) -> bool:
@@ -157,10 +178,13 @@ def with_warnings(training: Training, diagnosis: Diagnosis) -> Training:
 
 
 def _conditions(when: Sequence[Condition], measured: Measurements) -> tuple[Status, tuple[Evidence, ...]]:
-    """Return the conjunction of the conditions, fired when there is none, and the comparisons that have fired."""
+    """Return the conjunction of the conditions, fired when there is none, and their comparisons.
+
+    Of alternatives those that are clear say nothing while another is not, and are left out.
+    """
     judged = [judge_condition(condition, measured) for condition in when]
-    fired = (e for _, _, evidence in judged for e in evidence if e.status == "fired")
-    return all_of(status for status, _, _ in judged), tuple(fired)
+    told = (e for status, _, evidence in judged for e in evidence if e.status != "clear" or status == "clear")
+    return all_of(status for status, _, _ in judged), tuple(told)
 
 
 def _useless(remedy: Remedy, training: Training | None) -> bool:
@@ -212,14 +236,19 @@ def _because(remedy: Remedy, label: Label, evidence: Sequence[Evidence], trainin
         reasons.append(f"{fits} {stage} ({training.source})")
     elif remedy.stages:
         reasons.append(f"it fits {' or '.join(remedy.stages)}; which stage made this checkpoint is not known")
-    for e in evidence:
-        assert e.value is not None
-        assert e.ci is not None
-        reasons.append(f"{e.measurement} {e.value:.3g} [{e.ci[0]:.3g}, {e.ci[1]:.3g}] {e.op} {e.threshold:g}")
+    reasons += [_comparison(e) for e in evidence]
     unmeasured = len(remedy.when) and not evidence
     if unmeasured:
         reasons.append("whether its condition holds is not decided")
     return "; ".join(reasons)
+
+
+def _comparison(e: Evidence) -> str:
+    """Return a comparison that is decided, with its interval."""
+    assert e.value is not None
+    assert e.ci is not None
+    relation = e.op if e.status == "fired" else f"not {e.op}"
+    return f"{e.measurement} {e.value:.3g} [{e.ci[0]:.3g}, {e.ci[1]:.3g}] {relation} {e.threshold:g}"
 
 
 def _settings(remedy: Remedy, training: Training) -> tuple[Setting, ...]:

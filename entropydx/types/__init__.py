@@ -114,9 +114,11 @@ from entropydx.types.quality import (
     SelfComparison,
 )
 from entropydx.types.remedies import (
+    Choice,
     Clash,
     Comparison,
     Course,
+    LeftOut,
     Promise,
     Recommendation,
     Remedy,
@@ -188,6 +190,7 @@ __all__ = [
     "ChangePoint",
     "CheckKind",
     "CheckpointInfo",
+    "Choice",
     "Clash",
     "ClassifierScore",
     "Compared",
@@ -236,6 +239,7 @@ __all__ = [
     "Label",
     "LabelScore",
     "LawFit",
+    "LeftOut",
     "LogColumn",
     "LoggedParams",
     "Measured",

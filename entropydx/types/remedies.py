@@ -113,6 +113,26 @@ class Recommendation(_Advice):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A remedy of the catalogue for the label that a report does not recommend."""
+
+    id: str
+    title: str
+    why: str
+    """A contraindication, the stage of training, a condition that is clear, a key that another remedy sets otherwise,
+    or its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What is recommended for a report, and what is not."""
+
+    recommendations: tuple[Recommendation, ...]
+    """At most three, the best first."""
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """What is known of the training that made the checkpoint."""
 

@@ -9,7 +9,7 @@ from entropydx.types.evidence import Finding, Interval
 from entropydx.types.imports import ImportSource
 from entropydx.types.inputs import CheckpointInfo
 from entropydx.types.labels import Label
-from entropydx.types.remedies import Recommendation, Training
+from entropydx.types.remedies import LeftOut, Recommendation, Training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,6 +170,8 @@ class Report:
     cost: Cost
     training: Training | None = None
     """What is known of the training, which the recommendations depend on; None: nothing was looked at."""
+    left_out: tuple[LeftOut, ...] = ()
+    """The other remedies for the label, and why each is not recommended; empty also in reports of before."""
 
     def row(self, name: str) -> MeasurementRow:
         """Return a measurement by its name; a missing one, when the report has none of that name."""

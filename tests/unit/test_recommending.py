@@ -1,10 +1,11 @@
 """Remedies are chosen by label, stage and measurement, held against the user's own settings, and never poison."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from entropydx.recommending import MAX_RECOMMENDATIONS, catalogue, recommend, with_warnings
+from entropydx.recommending import MAX_RECOMMENDATIONS, catalogue, choose, with_warnings
 from entropydx.types import (
     FAILURES,
     Diagnosis,
@@ -36,6 +37,16 @@ def _measured(name: str, value: float, ci: Interval) -> Measured:
     return Measured(name=name, value=value, ci=ci, unit="", n=100)
 
 
+def _recommend(
+    diagnosis: Diagnosis, measurements: Sequence[Measurement], training: Training | None
+) -> tuple[Recommendation, ...]:
+    return choose(diagnosis, measurements, training).recommendations
+
+
+def _left_out(diagnosis: Diagnosis, measurements: Sequence[Measurement], training: Training | None) -> dict[str, str]:
+    return {entry.id: entry.why for entry in choose(diagnosis, measurements, training).left_out}
+
+
 def _ids(found: tuple[Recommendation, ...]) -> list[str]:
     return [r.id for r in found]
 
@@ -49,7 +60,7 @@ def _trl(**config: object) -> Training:
 @pytest.mark.parametrize("label", FAILURES)
 @pytest.mark.parametrize("stage", [None, "sft", "rl", "distillation"])
 def test_at_most_three_each_for_the_label_and_none_contraindicated(label: Label, stage: Stage | None) -> None:
-    found = recommend(_diagnosis(label), (), replace(RL, stage=stage))
+    found = _recommend(_diagnosis(label), (), replace(RL, stage=stage))
     assert 1 <= len(found) <= MAX_RECOMMENDATIONS
     for remedy in found:
         assert label in remedy.for_
@@ -57,17 +68,17 @@ def test_at_most_three_each_for_the_label_and_none_contraindicated(label: Label,
 
 
 def test_a_collapse_of_supervised_tuning_is_answered_by_an_earlier_checkpoint_and_no_clip_range() -> None:
-    assert _ids(recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), replace(RL, stage="sft"))) == ["earlier_checkpoint"]
+    assert _ids(_recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), replace(RL, stage="sft"))) == ["earlier_checkpoint"]
 
 
 def test_what_is_poison_for_a_failure_beside_it_is_not_recommended() -> None:
     both = _diagnosis(Label.TRAINING_COLLAPSE, Label.INFERENCE_VARIANCE)
-    assert not {"clip_cov", "kl_cov", "entropy_bonus"} & set(_ids(recommend(both, (), RL)))
+    assert not {"clip_cov", "kl_cov", "entropy_bonus"} & set(_ids(_recommend(both, (), RL)))
 
 
 @pytest.mark.parametrize("label", [Label.HEALTHY, Label.INCONCLUSIVE, Label.ABNORMAL])
 def test_nothing_is_recommended_where_no_failure_is_named(label: Label) -> None:
-    assert recommend(_diagnosis(label=label), (), RL) == ()
+    assert _recommend(_diagnosis(label=label), (), RL) == ()
 
 
 def _vote(gain: float, ci: Interval) -> list[Measurement]:
@@ -77,21 +88,46 @@ def _vote(gain: float, ci: Interval) -> list[Measurement]:
 
 def test_voting_comes_first_where_it_surely_wins_last_where_nobody_knows_and_not_where_it_loses() -> None:
     variance = _diagnosis(Label.INFERENCE_VARIANCE)
-    assert _ids(recommend(variance, _vote(0.1, (0.05, 0.15)), None))[0] == "majority_vote"
-    undecided = recommend(variance, _vote(0.01, (-0.05, 0.07)), None)
+    assert _ids(_recommend(variance, _vote(0.1, (0.05, 0.15)), None))[0] == "majority_vote"
+    undecided = _recommend(variance, _vote(0.01, (-0.05, 0.07)), None)
     assert _ids(undecided).index("lower_temperature") < _ids(undecided).index("majority_vote")
-    assert "majority_vote" not in _ids(recommend(variance, _vote(-0.1, (-0.15, -0.05)), None))
+    assert "majority_vote" not in _ids(_recommend(variance, _vote(-0.1, (-0.15, -0.05)), None))
+
+
+@pytest.mark.parametrize("label", FAILURES)
+@pytest.mark.parametrize("stage", [None, "sft", "rl", "distillation"])
+def test_every_remedy_of_the_label_is_recommended_or_left_out_with_a_reason(label: Label, stage: Stage | None) -> None:
+    found = choose(_diagnosis(label), (), replace(RL, stage=stage))
+    told = [*_ids(found.recommendations), *(entry.id for entry in found.left_out)]
+    assert sorted(told) == sorted(r.id for r in catalogue() if label in r.for_)
+    assert all(entry.why for entry in found.left_out)
+
+
+def test_why_a_remedy_is_left_out() -> None:
+    collapse = _diagnosis(Label.TRAINING_COLLAPSE)
+    assert _left_out(collapse, (), replace(RL, stage="sft"))["kl_cov"] == (
+        "it is for rl, and this checkpoint is of sft (a test)"
+    )
+    both = _diagnosis(Label.TRAINING_COLLAPSE, Label.INFERENCE_VARIANCE)
+    assert _left_out(both, (), RL)["entropy_bonus"] == "it is wrong for inference variance, which is present"
+    reasons = _left_out(collapse, (), RL)
+    assert reasons["clip_cov"] == "kl_cov sets a key of it otherwise"
+    assert reasons["entropy_bonus"] == "3 remedies come before it"
+    losing = _left_out(_diagnosis(Label.INFERENCE_VARIANCE), _vote(-0.1, (-0.15, -0.05)), None)
+    assert losing["majority_vote"] == (
+        "its condition is not met: sampling_spread.majority_gain -0.1 [-0.15, -0.05] not > 0"
+    )
 
 
 def test_the_reason_names_the_measurement_with_its_interval() -> None:
-    found = recommend(_diagnosis(Label.INFERENCE_VARIANCE), _vote(0.1, (0.05, 0.15)), None)[0]
+    found = _recommend(_diagnosis(Label.INFERENCE_VARIANCE), _vote(0.1, (0.05, 0.15)), None)[0]
     assert "sampling_spread.majority_gain 0.1 [0.05, 0.15] > 0" in found.chosen_because
 
 
 def _clip(training: Training) -> Recommendation:
     poor = [r for r in catalogue() if r.id == "clip_higher"]
     assert len(poor) == 1
-    found = recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), training)
+    found = _recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), training)
     return next(r for r in found if r.id == "clip_higher")
 
 
@@ -105,19 +141,19 @@ def test_settings_are_held_against_the_users_own() -> None:
 
 def test_a_remedy_that_would_do_nothing_beside_the_users_settings_says_so() -> None:
     verl = Training(stage="rl", source="a file", framework="verl", config={}, updates_per_rollout=1.0)
-    found = recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), verl)
+    found = _recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), verl)
     assert _ids(found) == ["earlier_checkpoint", "clip_cov", "kl_with_reference_reset"]
-    several = recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), replace(verl, updates_per_rollout=4.0))
+    several = _recommend(_diagnosis(Label.TRAINING_COLLAPSE), (), replace(verl, updates_per_rollout=4.0))
     assert _ids(several) == ["earlier_checkpoint", "kl_cov", "kl_with_reference_reset"]  # two loss modes
 
 
 def test_a_critics_advantage_makes_group_normalisation_inert() -> None:
     verl = Training(stage="rl", source="a file", framework="verl", config={}, updates_per_rollout=4.0)
-    found = recommend(_diagnosis(Label.HARD_SAMPLE_SHORTCUTTING), (), verl)
+    found = _recommend(_diagnosis(Label.HARD_SAMPLE_SHORTCUTTING), (), verl)
     assert "no_std_normalisation" not in _ids(found)[:2]
     grouped = replace(verl, config={"algorithm.adv_estimator": "grpo"})
     settings = {
-        s.key: s.status for r in recommend(_diagnosis(Label.HARD_SAMPLE_SHORTCUTTING), (), grouped) for s in r.settings
+        s.key: s.status for r in _recommend(_diagnosis(Label.HARD_SAMPLE_SHORTCUTTING), (), grouped) for s in r.settings
     }
     assert settings["algorithm.norm_adv_by_std_in_grpo"] == "add"
 
