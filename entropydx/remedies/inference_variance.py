@@ -3,11 +3,11 @@
 Decoding keys are those of OpenAI-compatible requests (`n`, `temperature`, `top_p`, `max_tokens`).
 """
 
+from entropydx.remedies._releases import REQUESTS
 from entropydx.types import Label, Promise, Remedy, Threshold
 
 NO_VOTE = (Label.TRAINING_COLLAPSE,)
 """A collapsed policy agrees with itself: voting and cooling have nothing left to choose from."""
-REQUESTS = {"decoding": "OpenAI-compatible requests"}
 
 remedy = (
     Remedy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from entropydx.reporters._layout import grid, hanging, section
 from entropydx.reporters._words import listed
-from entropydx.types import Label, Recommendation, Report, Setting, Training
+from entropydx.types import Label, LeftOut, Recommendation, Report, Setting, Training
 
 SHELL = ("verl", "openrlhf")
 """Frameworks that are configured on a command line; the others by keyword arguments."""
@@ -71,9 +71,19 @@ def remedy_sections(report: Report, width: int, verbose: bool) -> Iterator[Rende
     if training is not None:
         yield section("The training configuration", *_training(training))
     if right:
-        yield section("What to do", *(_remedy(i, r, report, width, verbose) for i, r in enumerate(right, start=1)))
+        advised = (_remedy(i, r, report, width, verbose) for i, r in enumerate(right, start=1))
+        yield section("What to do", *advised, *_others(report.left_out, verbose))
     if wrong:
         yield section("What NOT to do", *(_warning(r, active(report)) for r in wrong))
+
+
+def _others(left_out: Sequence[LeftOut], verbose: bool) -> Iterator[RenderableType]:
+    """Yield the remedies that were left out, each with its reason, or how many there are."""
+    if verbose:
+        yield from (hanging("  not ", f"{entry.title}: {entry.why}", style="dim") for entry in left_out)
+    elif left_out:
+        n = len(left_out)
+        yield hanging("  ", f"{n} other{'s' * (n > 1)} left out: --verbose says why", style="dim")
 
 
 def _remedy(rank: int, remedy: Recommendation, report: Report, width: int, verbose: bool) -> Group:

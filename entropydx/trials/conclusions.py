@@ -16,6 +16,7 @@ AGAINST = {
     "GRPO, plain": "plain GRPO",
 }
 """What an arm is compared with, in words."""
+BEST = " Of the remedies tried there, it came out highest."
 SEEDS = 3
 """Fewest trainings that a conclusion is drawn from."""
 Verdict = Literal["better", "worse", "no change seen", "one checkpoint"]
@@ -31,12 +32,22 @@ class Conclusion:
     start: str
     verdict: Verdict
     """Of the decisive outcome, of which more is better: its interval lies above 0, below it, or holds it."""
+    best: bool
+    """From the failed organism no other remedy tried left the decisive outcome so high, and it is no worse than its
+    control."""
     sentence: str
 
 
 def conclude(trial: Trial, rows: Sequence[Row]) -> list[Conclusion]:
     """Return what is concluded of every arm of a catalogue's remedy; of several arms of one, each."""
     decisive = trial.outcomes[0]
+    concluded = [
+        row
+        for row in rows
+        if row.arm.remedy is not None and row.arm.role != "control" and decisive in row.changes
+        if row.arm.served or row.n >= SEEDS
+    ]
+    best = _best(concluded, decisive)
     return [
         Conclusion(
             failure=str(trial.failure),
@@ -44,12 +55,23 @@ def conclude(trial: Trial, rows: Sequence[Row]) -> list[Conclusion]:
             role=row.arm.role,
             start=row.start,
             verdict=_verdict(row.changes[decisive]),
-            sentence=_sentence(trial, row, row.changes[decisive]),
+            best=row is best,
+            sentence=_sentence(trial, row, row.changes[decisive]) + (BEST if row is best else ""),
         )
-        for row in rows
-        if row.arm.remedy is not None and row.arm.role != "control" and decisive in row.changes
-        if row.arm.served or row.n >= SEEDS
+        for row in concluded
+        if row.arm.remedy is not None
     ]
+
+
+def _best(rows: Sequence[Row], decisive: str) -> Row | None:
+    """Return the remedy that left the decisive outcome highest; None where none is better than its control."""
+    able = [
+        row
+        for row in rows
+        if row.start == "failed" and row.arm.role == "remedy"
+        if row.changes[decisive].value > 0 and _verdict(row.changes[decisive]) in ("better", "one checkpoint")
+    ]
+    return max(able, key=lambda row: row.outcomes[decisive].value, default=None)
 
 
 def to_json(conclusions: Sequence[Conclusion]) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from entropydx import pipeline, store
 from entropydx.config import load_sidecar, resolve, settings
 from entropydx.errors import ConfigError
@@ -99,13 +101,21 @@ def run(trial: Trial, place: Place, seeds: int, progress: Progress) -> Iterator[
 def _checkpoint(checkpoint: str, place: Place, progress: Progress) -> Path:
     """Return where a checkpoint is, grown first when it is one midway."""
     folder = place.checkpoint(checkpoint)
-    if folder.is_dir():
-        return folder
     if checkpoint not in MIDWAY:
+        if folder.is_dir():
+            return folder
         raise ConfigError(f"{folder} is not there", "name the directory that holds organisms/ and series/: --fixtures")
     parent, dose = MIDWAY[checkpoint]
-    _train(place.checkpoint(parent), dose, 0, folder, progress)
+    with _alone(folder):
+        if not folder.is_dir():
+            _train(place.checkpoint(parent), dose, 0, folder, progress)
     return folder
+
+
+def _alone(path: Path) -> FileLock:
+    """Return a lock on what trials share, for runs side by side: the first makes it, and the others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{path}.lock")
 
 
 def _train(parent: Path, dose: Any, seed: int, out: Path, progress: Progress) -> None:
@@ -133,11 +143,11 @@ def _baseline(trial: Trial, place: Place, progress: Progress) -> dict[str, float
     """Return the independent numbers of the baseline, measured once for all trials."""
     folder = _checkpoint(trial.baseline, place, progress)
     kept = place.out / "base" / f"{folder.name}.json"
-    if not kept.exists():
-        progress.start(f"check {folder.name}", 1)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(measure_all(folder, N_CHECK_PROMPTS)))
-        progress.advance()
+    with _alone(kept):
+        if not kept.exists():
+            progress.start(f"check {folder.name}", 1)
+            kept.write_text(json.dumps(measure_all(folder, N_CHECK_PROMPTS)))
+            progress.advance()
     numbers: dict[str, float] = json.loads(kept.read_text())
     return numbers
 
@@ -166,10 +176,11 @@ def _diagnose(child: Path, place: Place, trial: Trial, seed: int, progress: Prog
     """Diagnose a child against the trial's baseline, whose samples are drawn once for each seed."""
     baseline = place.checkpoint(trial.baseline)
     own = place.out / "base" / f"{baseline.name}-{seed}"
-    if not (own / store.REPORT).is_file():
-        # Whole, since every child stops where its own failures are decided.
-        flags = {"seed": seed, "adaptive": False, "run_dir": str(own)}
-        pipeline.diagnose(resolve(str(baseline), settings(flags, "the trial")), progress)
+    with _alone(own):
+        if not (own / store.REPORT).is_file():
+            # Whole, since every child stops where its own failures are decided.
+            flags = {"seed": seed, "adaptive": False, "run_dir": str(own)}
+            pipeline.diagnose(resolve(str(baseline), settings(flags, "the trial")), progress)
     flags = {"seed": seed, "baseline": str(baseline), "run_dir": str(child.with_name("run"))}
     return pipeline.diagnose(resolve(str(child), settings(flags, "the trial")), progress, own)
 

@@ -18,6 +18,7 @@ import yaml
 
 from entropydx.plugins import load_all
 from entropydx.recommending import HAZARDS, catalogue
+from entropydx.remedies._releases import RELEASES, REQUESTS
 from entropydx.reporters._remedies import settings
 from entropydx.training_config import DEFAULTS, UPDATES
 from entropydx.types import Remedy
@@ -25,11 +26,14 @@ from entropydx.types import Remedy
 REMEDIES = {r.id: r for found in load_all("remedy").values() for r in found}
 
 
+CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
+
+
 def _of(framework: str) -> list[Any]:
     return [pytest.param(r, id=r.id) for r in REMEDIES.values() if framework in r.config]
 
 
-BESIDE = ("verl", "openrlhf")
+BESIDE = ("verl", "openrlhf", "openai")
 """Unpacked beside the environment, by the Makefile: nobody imports them."""
 
 
@@ -59,8 +63,8 @@ def test_trl_builds_its_configuration_of_every_snippet(remedy: Remedy, tmp_path:
         assert getattr(built, key) == value
 
 
-def _declared(file: str) -> dict[str, ast.AnnAssign]:
-    tree = ast.parse(_source("trl", file).read_text(encoding="utf-8"))
+def _declared(file: str, package: str = "trl") -> dict[str, ast.AnnAssign]:
+    tree = ast.parse(_source(package, file).read_text(encoding="utf-8"))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     fields = [n for c in classes for n in c.body if isinstance(n, ast.AnnAssign)]
     return {n.target.id: n for n in fields if isinstance(n.target, ast.Name)}
@@ -174,6 +178,16 @@ def test_openrlhf_defaults_are_those_of_the_release() -> None:
         assert (list(found) if isinstance(found, tuple) else found) == default, key
 
 
+# ── decoding ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("remedy", _of("decoding"))
+def test_a_request_has_every_key_and_takes_its_value(remedy: Remedy) -> None:
+    declared = _declared("types/chat/completion_create_params.py", "openai")
+    for key, value in remedy.config["decoding"].items():
+        assert ast.unparse(declared[key].annotation) == f"Optional[{type(value).__name__}]"
+
+
 # ── the catalogue ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -187,6 +201,13 @@ def test_a_remedy_says_all_that_one_needs_to_know(remedy: Remedy) -> None:
     assert set(remedy.versions) == set(remedy.config)
     for clash in remedy.clashes:
         assert clash.key == UPDATES or clash.key in DEFAULTS[clash.framework], clash.key
+
+
+def test_the_releases_end_with_those_that_are_installed_here() -> None:
+    pinned = dict(line.split("==") for line in CONSTRAINTS.read_text().splitlines() if "==" in line)
+    for package, releases in RELEASES.items():
+        assert pinned[package].removesuffix(".0") == releases.rpartition("-")[2]
+    assert REQUESTS["decoding"].endswith(f"openai {pinned['openai']}")
 
 
 def test_every_failure_has_three_remedies_and_ids_are_unique() -> None:
