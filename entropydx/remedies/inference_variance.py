@@ -8,6 +8,18 @@ from entropydx.types import Label, Promise, Remedy, Threshold
 
 NO_VOTE = (Label.TRAINING_COLLAPSE,)
 """A collapsed policy agrees with itself: voting and cooling have nothing left to choose from."""
+SHARPER = (
+    Promise(
+        measurement="sampling_spread.pass_at_1",
+        direction="rises",
+        source="what training takes from the spread goes to the majority's answer (derived; so in the trials)",
+    ),
+    Promise(
+        measurement="sampling_spread.majority_gain",
+        direction="falls",
+        source="samples that agree leave a vote less to win (derived; so in the trials)",
+    ),
+)
 
 remedy = (
     Remedy(
@@ -147,10 +159,56 @@ remedy = (
         ),
     ),
     Remedy(
+        id="clean_labels",
+        title="Take contradictory demonstrations out, and tune on what is left",
+        why="Demonstrations that answer like problems differently teach a lottery: the policy that fits them best "
+        "draws among their answers.",
+        for_=(Label.INFERENCE_VARIANCE,),
+        contraindicated_for=(),
+        config={},
+        versions={},
+        inert_when="the demonstrations agree: the spread has another source",
+        expected="On a tiny model whose demonstrations contradicted each other the variance went (the trials); no "
+        "measurement at scale is known.",
+        watch=("sampling_spread.majority_gain", "sampling_spread.pass_at_1", "sampling_spread.within_variance"),
+        stop_when="sampling_spread.majority_gain no longer falls while the tuning loss does",
+        evidence=(
+            "Finding label errors by a model's own disagreement: confident learning (arXiv:1911.00068, from memory).",
+        ),
+        references=("arXiv:1911.00068",),
+        order=25,
+        stages=("sft", "distillation"),
+        promises=SHARPER,
+    ),
+    Remedy(
+        id="verifiable_rl",
+        title="Go on with RL on a verifiable reward, at plain settings",
+        why="Where the majority of samples is right, a reward for right answers makes the majority's answer the usual "
+        "one: the policy is sharpened. More entropy beside it works the other way.",
+        for_=(Label.INFERENCE_VARIANCE,),
+        contraindicated_for=NO_VOTE,
+        config={},
+        versions={},
+        inert_when="the majority is as often wrong as a single sample: there is nothing to sharpen towards",
+        expected="pass@1 rises towards the majority's accuracy while pass@k hardly moves (arXiv:2402.03300, section "
+        "5.2.2, from memory; so on a tiny model, the trials). It spends entropy: past that point it is the road to a "
+        "collapse.",
+        watch=("sampling_spread.pass_at_1", "sampling_spread.majority_gain", "token_entropy.mean_ratio", "coverage"),
+        stop_when="sampling_spread.majority_gain is within its interval of 0, or coverage falls",
+        evidence=(
+            "RL raised the accuracy of the majority and of single samples, not pass@k (arXiv:2402.03300, from memory).",
+            "That no training mends inference variance is a note-writer's inference which no experiment was found for; "
+            "here the trials speak against it.",
+        ),
+        references=("arXiv:2402.03300",),
+        order=30,
+        promises=SHARPER,
+    ),
+    Remedy(
         id="calibration_reward",
-        title="If it must be mended in training: reward calibrated confidence, and clean contradictory labels",
-        why="Noisy or contradictory demonstrations teach a lottery. A proper scoring rule, 1[right] - (q - 1[right])² "
-        "for a stated confidence q, couples correctness and confidence.",
+        title="Reward calibrated confidence",
+        why="A proper scoring rule, 1[right] - (q - 1[right])² for a stated confidence q, couples correctness and "
+        "confidence.",
         for_=(Label.INFERENCE_VARIANCE,),
         contraindicated_for=(),
         config={},

@@ -98,6 +98,7 @@ _PLAIN = GRPODose(
 _COLLAPSING = replace(_PLAIN, entropy_coef=-0.1)
 TWO_UPDATES = "cause_removed, two updates"
 VERL = "verl's loss, which TRL has not, inside TRL's trainer, at two updates a rollout"
+PLAIN_GRPO = "GRPO, plain"
 HEALTHY_ENTROPY = 0.12
 """Mean token entropy of tiny-base in nats, by its independent check; 0.4 of it is the target of the literature."""
 
@@ -220,20 +221,25 @@ VARIANCE = Trial(
         Arm(
             name="clean_labels",
             role="remedy",
-            remedy="calibration_reward",
+            remedy="clean_labels",
             dose=replace(_NOISY, style=Style()),
-            note="its second half: demonstrations without the contradictions. The reward needs a stated confidence",
         ),
         _decode("majority_vote", "remedy", UNTOUCHED, VOTE),
         _decode("lower_temperature", "remedy", _decoding(0.6), COOLED),
-        Arm(name="GRPO, plain", role="control", dose=replace(_PLAIN, learning_rate=3e-4)),
+        Arm(
+            name=PLAIN_GRPO,
+            role="remedy",
+            remedy="verifiable_rl",
+            dose=replace(_PLAIN, learning_rate=3e-4),
+            note="also the control of the two that follow",
+        ),
         Arm(
             name="entropy_bonus",
             role="opposite",
             remedy="entropy_bonus",
             dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("entropy_bonus", entropy_coef=0.02)),
             note="0.02 in place of 0.005: the run is 30 updates long; against plain GRPO",
-            against="GRPO, plain",
+            against=PLAIN_GRPO,
         ),
         Arm(
             name="clip_higher",
@@ -241,7 +247,7 @@ VARIANCE = Trial(
             remedy="clip_higher",
             dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("clip_higher")),
             note="against plain GRPO, which draws twice as many rollouts for as many updates",
-            against="GRPO, plain",
+            against=PLAIN_GRPO,
         ),
     ),
 )
@@ -381,6 +387,7 @@ MIDWAY: dict[str, tuple[str, Dose]] = {
 
 UNTRIED: dict[str, str] = {
     "rollout_temperature": "rollouts of the organisms are drawn at temperature 1 already: it would change nothing",
+    "calibration_reward": "the organisms state no confidence that a reward could read",
     "batch_invariant_inference": "a matter of the server: on one CPU the same request gives the same tokens",
     "thinking_budget": "the organisms think for some forty tokens, and a cap would cut answers off",
     "length_alarm": "an alarm, and no cure",

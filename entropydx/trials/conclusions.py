@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from entropydx.trials.arms import TWO_UPDATES, Trial
+from entropydx.trials.arms import PLAIN_GRPO, TWO_UPDATES, Trial
 from entropydx.trials.results import Effect, Row, control_of
 
 AGAINST = {
     "none": "going on as before",
     "cause_removed": "the cause taken out alone",
     TWO_UPDATES: "the cause taken out alone, at two updates a rollout",
-    "GRPO, plain": "plain GRPO",
+    PLAIN_GRPO: "plain GRPO",
 }
 """What an arm is compared with, in words."""
 BEST = " Of the remedies tried there, it came out highest."

@@ -86,11 +86,12 @@ def _vote(gain: float, ci: Interval) -> list[Measurement]:
     return [_measured("sampling_spread.majority_gain", gain, ci), slope]
 
 
-def test_voting_comes_first_where_it_surely_wins_last_where_nobody_knows_and_not_where_it_loses() -> None:
+def test_voting_comes_first_where_it_surely_wins_behind_others_where_nobody_knows_and_not_where_it_loses() -> None:
     variance = _diagnosis(Label.INFERENCE_VARIANCE)
     assert _ids(_recommend(variance, _vote(0.1, (0.05, 0.15)), None))[0] == "majority_vote"
-    undecided = _recommend(variance, _vote(0.01, (-0.05, 0.07)), None)
-    assert _ids(undecided).index("lower_temperature") < _ids(undecided).index("majority_vote")
+    undecided = choose(variance, _vote(0.01, (-0.05, 0.07)), None)
+    assert _ids(undecided.recommendations)[0] == "lower_temperature"
+    assert {e.id: e.why for e in undecided.left_out}["majority_vote"] == "3 remedies come before it"
     assert "majority_vote" not in _ids(_recommend(variance, _vote(-0.1, (-0.15, -0.05)), None))
 
 
