@@ -5,7 +5,9 @@ from __future__ import annotations
 from string import Template
 
 from entropydx import plugins
+from entropydx.recommending import trial_sentences
 from entropydx.triage import MEANING
+from entropydx.trials.arms import UNTRIED
 from entropydx.types import FAILURES, Label, Remedy
 
 EXITS = (
@@ -101,6 +103,13 @@ def _remedy(remedy: Remedy) -> str:
         f"- *Promises*: {text}" for text in promises or [f"nothing that shows between two runs: {remedy.unmeasured}"]
     ]
     lines += [f"- *Evidence*: {text}" for text in remedy.evidence]
+    tried = [
+        f"- *{Label(failure).words.capitalize()}*: {text}"
+        for (failure, name), texts in trial_sentences().items()
+        if name == remedy.id
+        for text in texts
+    ]
+    lines += tried or ([f"- *Not tried*: {UNTRIED[remedy.id]}"] if remedy.id in UNTRIED else [])
     references = ", ".join(_reference(text) for text in remedy.references)
     lines += [f"- *References*: {references}"] if references else []
     return "\n".join(lines) + "\n"

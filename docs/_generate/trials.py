@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from entropydx.trials import TRIALS, read_cells, summarise
-from entropydx.trials.table import legend, table
+from entropydx.trials.arms import UNTRIED
+from entropydx.trials.table import legend, measured_table, table
 
 START, END = "<!-- the trials -->", "<!-- the end of the trials -->"
 
@@ -20,6 +21,11 @@ def trials_page(page: Path, folder: Path) -> str:
     parts = [legend()]
     for trial in TRIALS:
         heading = str(trial.failure).replace("_", " ").capitalize()
-        parts.append(f"### {heading}\n\n{table(trial, summarise(trial, cells))}")
+        rows = summarise(trial, cells)
+        parts.append(
+            f"### {heading}\n\n{table(trial, rows)}\nAs entropydx measures it:\n\n{measured_table(trial, rows)}"
+        )
+    untried = "\n".join(f"- `{name}`: {why}." for name, why in UNTRIED.items())
+    parts.append(f"### Not tried\n\n{untried}")
     body = "\n\n".join(part.strip() for part in parts)
     return f"{before}{START}\n\n{body}\n\n{END}{after}"

@@ -47,14 +47,14 @@ def show(
 ) -> int:
     """Print what the trials in a directory found, as Markdown."""
     from entropydx.trials import TRIALS, read_cells, summarise
-    from entropydx.trials.table import legend, table
+    from entropydx.trials.table import legend, measured_table, table
 
     cells = read_cells(out)
     typer.echo(legend())
     for trial in TRIALS:
         rows = summarise(trial, cells)
         if rows:
-            typer.echo(f"\n## {trial.failure}\n\n{table(trial, rows)}")
+            typer.echo(f"\n## {trial.failure}\n\n{table(trial, rows)}\n{measured_table(trial, rows)}")
     return 0
 
 

@@ -56,6 +56,8 @@ class Trial:
     arms: tuple[Arm, ...]
     outcomes: tuple[str, ...]
     """Numbers of the independent check that say whether the failure went, the decisive one first."""
+    measured: tuple[str, ...]
+    """Measurements of entropydx that say what it went with."""
 
 
 def _keys(remedy: str, framework: str = "trl", **scaled: Any) -> tuple[tuple[str, Any], ...]:
@@ -107,6 +109,12 @@ COLLAPSE = Trial(
     baseline="organisms/tiny-base",
     starts=(("failed", "organisms/tiny-collapse"), ("midway", "series/tiny-collapsing/checkpoint-80")),
     outcomes=("pass@16/in", "agreement_when_wrong/in", "token_entropy", "largest_form", "pass@1"),
+    measured=(
+        "token_entropy.mean_ratio",
+        "token_entropy.fork_mass_ratio",
+        "format_mode.effective_number",
+        "coverage.support_retention",
+    ),
     arms=(
         Arm(name="none", role="none", dose=_COLLAPSING),
         Arm(name="cause_removed", role="control", dose=_PLAIN),
@@ -216,6 +224,7 @@ VARIANCE = Trial(
     baseline="organisms/tiny-base",
     starts=(("failed", "organisms/tiny-variance"), ("midway", "midway/inference_variance")),
     outcomes=("pass@1", "majority_gain", "majority", "token_entropy", "pass@16"),
+    measured=("sampling_spread.majority_gain", "sampling_spread.within_variance", "token_entropy.mean_ratio"),
     arms=(
         Arm(name="none", role="none", dose=_NOISY),
         Arm(
@@ -271,6 +280,7 @@ SHORTCUT = Trial(
     baseline="organisms/tiny-base",
     starts=(("failed", "organisms/tiny-shortcut"), ("midway", "midway/hard_sample_shortcutting")),
     outcomes=("pass@1/easy/in", "steps_written", "largest_answer", "pass@1", "token_entropy"),
+    measured=("shortcutting.easy_regression", "shortcutting.step_density", "token_entropy.mean_ratio"),
     arms=(
         Arm(name="none", role="none", dose=_HOPELESS),
         Arm(
@@ -336,6 +346,7 @@ TEACHER = Trial(
     baseline="organisms/tiny-thinker",
     starts=(("failed", "organisms/tiny-teacher"), ("midway", "midway/teacher_overconfidence")),
     outcomes=("pass@1/out", "overconfidence/out", "markers/out", "pass@1/in", "token_entropy"),
+    measured=("confidence.overconfidence@out", "sampling_spread.pass_at_1", "token_entropy.mean_ratio"),
     arms=(
         Arm(name="none", role="none", dose=_GUIDED),
         Arm(

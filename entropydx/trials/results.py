@@ -43,6 +43,8 @@ class Row:
     changes: dict[str, Effect]
     """The same, each seed less that of the arm that it is compared with; empty for the control itself. Of decoding
     only what it serves."""
+    measured: dict[str, Effect]
+    """Measurement of entropydx to its mean over the seeds in which it could be measured."""
     still: float
     """Share of seeds in which the independent check finds the failure present."""
     named: float
@@ -112,6 +114,11 @@ def _row(
             outcomes[name] = effect(values)
         if pairs and (name in served if served else arm.name != control_of(trial)):
             changes[name] = effect(pairs)
+    measured = {
+        name: effect([row["value"] for row in found])
+        for name in trial.measured
+        if (found := [c["entropydx"]["measurements"][name] for c in cells.values() if _has(c, name)])
+    }
     present = [c["check"]["truth"][trial.failure] == "present" for c in cells.values()]
     named = [c["entropydx"]["failures"][trial.failure] == "present" for c in cells.values()]
     return Row(
@@ -119,10 +126,15 @@ def _row(
         arm=arm,
         outcomes=outcomes,
         changes=changes,
+        measured=measured,
         still=float(np.mean(present)),
         named=float(np.mean(named)),
         n=len(cells),
     )
+
+
+def _has(cell: dict[str, Any], name: str) -> bool:
+    return name in cell["entropydx"]["measurements"]
 
 
 def effect(values: Sequence[float]) -> Effect:

@@ -11,23 +11,27 @@ from entropydx.trials.results import LEVEL, Effect, Row, control_of
 def table(trial: Trial, rows: Sequence[Row]) -> str:
     """Return what a trial found: outcomes by arm and start, and the change of the decisive one against the control."""
     decisive = trial.outcomes[0]
-    heads = [
-        "start",
-        "arm",
-        "role",
-        *(f"`{name}`" for name in trial.outcomes),
-        f"change of `{decisive}`",
-        "still",
-        "named",
-    ]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    heads = ["role", *(f"`{name}`" for name in trial.outcomes), f"change of `{decisive}`", "still", "named"]
+    cells = []
     for row in rows:
         told = [_words(row.outcomes.get(name)) for name in trial.outcomes]
         change = "control" if row.arm.name == control_of(trial) else _words(row.changes.get(decisive), signed=True)
         share = [f"{round(part * row.n)}/{row.n}" for part in (row.still, row.named)]
-        lines.append(f"| {' | '.join([row.start, row.arm.name, row.arm.role, *told, change, *share])} |")
+        cells.append([row.arm.role, *told, change, *share])
     notes = dict.fromkeys(f"- {row.arm.name}: {row.arm.note}." for row in rows if row.arm.note)
-    return "\n".join([*lines, "", *notes]) + "\n"
+    return "\n".join([*_lines(heads, rows, cells), "", *notes]) + "\n"
+
+
+def measured_table(trial: Trial, rows: Sequence[Row]) -> str:
+    """Return what entropydx measured of each arm: ratios to the baseline, forms, what is still solved."""
+    cells = [[_words(row.measured.get(name)) for name in trial.measured] for row in rows]
+    return "\n".join(_lines([f"`{name}`" for name in trial.measured], rows, cells)) + "\n"
+
+
+def _lines(heads: Sequence[str], rows: Sequence[Row], cells: Sequence[Sequence[str]]) -> list[str]:
+    heads = ["start", "arm", *heads]
+    body = [[row.start, row.arm.name, *own] for row, own in zip(rows, cells, strict=True)]
+    return [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {' | '.join(line)} |" for line in body)]
 
 
 def _words(effect: Effect | None, *, signed: bool = False) -> str:

@@ -15,6 +15,7 @@ from entropydx.trials import TRIALS, Trial, cells, find_trial, read_cells, summa
 from entropydx.trials.arms import MIDWAY, UNTRIED
 from entropydx.trials.conclusions import conclude
 from entropydx.trials.results import control_of, effect
+from entropydx.trials.table import measured_table
 from entropydx.types import FAILURES
 
 REMEDIES = {r.id: r for r in catalogue()}
@@ -92,7 +93,10 @@ def _cell(trial: Trial, start: str, arm: str, seed: int, value: float, truth: st
         "arm": arm,
         "seed": seed,
         "check": {"numbers": {trial.outcomes[0]: value}, "truth": {str(trial.failure): truth}},
-        "entropydx": {"failures": {str(trial.failure): status}},
+        "entropydx": {
+            "failures": {str(trial.failure): status},
+            "measurements": {trial.measured[0]: {"value": value, "ci": [value - 0.1, value + 0.1]}},
+        },
     }
 
 
@@ -112,6 +116,8 @@ def test_changes_are_paired_by_seed_with_the_control() -> None:
     assert rows["clean_labels"].named == 0.0
     text = table(trial, list(rows.values()))
     assert "+0.200 [+0.200, +0.200]" in text
+    assert rows["clean_labels"].measured == {trial.measured[0]: effect([0.3, 0.4, 0.5])}
+    assert "| failed | clean_labels | 0.400 [0.152, 0.648] | - |" in measured_table(trial, list(rows.values()))
     assert "1/3" in text
 
 
