@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -259,7 +260,10 @@ class _Watch:
             elif isinstance(error, EntropydxError):
                 self._write(sighting, "error", f"could not be diagnosed: {' '.join(str(error).split())}")
             else:
-                raise
+                # A bug costs one checkpoint, not the rest of the run; a restart would meet the same checkpoint again.
+                self.progress.warn("".join(traceback.format_exception(error)))
+                bug = " ".join(f"{type(error).__name__}: {error}".split())
+                self._write(sighting, "error", f"could not be diagnosed: {bug}; a bug of entropydx, please report it")
             return
         line = replace(self._judged(sighting, verdict, started), baseline=compared)
         self._log(line)

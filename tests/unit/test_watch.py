@@ -178,12 +178,15 @@ def test_one_that_cannot_be_diagnosed_does_not_end_the_watch(world):
     assert lines[0]["text"] == "checkpoint-20: could not be diagnosed: out of memory"
 
 
-def test_a_bug_is_not_swallowed(world):
-    world.events = {5: save(world, 20)}
+def test_a_bug_costs_one_checkpoint_and_shows_where_it_is(world):
+    world.events = {5: save(world, 20), 35: save(world, 40)}
     world.verdicts = {"checkpoint-20": KeyError("bug")}
-    with pytest.raises(KeyError):
-        go(world, job(world))
-    assert read_log(world.tmp / "watch" / "watch.jsonl") == []
+    code, lines = go(world, job(world))
+    assert (code, brief(lines)) == (0, [("checkpoint-20", "error"), ("checkpoint-40", "judged")])
+    assert lines[0]["text"] == (
+        "checkpoint-20: could not be diagnosed: KeyError: 'bug'; a bug of entropydx, please report it"
+    )
+    assert any("Traceback" in text and "KeyError: 'bug'" in text for text in world.remarks)
 
 
 def test_an_unmerged_one_is_told_once_and_taken_up_when_it_is_merged(world):
