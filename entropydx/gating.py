@@ -23,6 +23,7 @@ from entropydx.rounds import Judged, Look, Settled
 from entropydx.runs import (
     Run,
     changes,
+    differ,
     independent_change,
     is_run,
     open_run,
@@ -159,9 +160,10 @@ def _changed(
         probes = {name: probe for name, probe in chosen_probes(None).items() if name in asked}
         with stats.at_level(max(look.level, theirs.report.protocol.ci_level)):
             return {m.name: m for m in side_by_side(probes, own, theirs.samples["checkpoint"])}
+    apart = differ(None if baseline is None else baseline.checkpoint, theirs.report.baseline)
     found = {}
     for name in names:
         other = to_measurement(theirs.report.row(name))
         if name in measurements:
-            found[name] = independent_change(measurements[name], other, tokens_compare=True)
+            found[name] = independent_change(measurements[name], other, tokens_compare=True, two_baselines=apart)
     return found

@@ -251,26 +251,19 @@ def changes(ours: Run, theirs: Run, names: Iterable[str] | None = None) -> Chang
         differs = difference(mine.protocol, theirs.report.protocol)
         if differs is not None:
             return told(how="not_comparable", reason=differs)
-        same = tokens_compare(mine, theirs.report)
+        same, apart = tokens_compare(mine, theirs.report), differ(mine.baseline, theirs.report.baseline)
         rows = {}
         for name in wanted:
-            other = Missing(name=name, reason=TWO_BASELINES) if about_two_baselines(mine, theirs.report, name) else None
-            known = to_measurement(mine.row(name)), other or to_measurement(theirs.report.row(name))
-            rows[name] = independent_change(*known, tokens_compare=same)
+            known = to_measurement(mine.row(name)), to_measurement(theirs.report.row(name))
+            rows[name] = independent_change(*known, tokens_compare=same, two_baselines=apart)
         return told(how="independent", rows=rows)
     found = {m.name: m for m in paired}
     return told(how="paired", rows={name: found.get(name) or _unmeasured(mine, name) for name in wanted})
 
 
-def about_two_baselines(mine: Report, theirs: Report, name: str) -> bool:
-    """Return whether a measurement may be about the baseline of its report, and the two reports have different ones.
-
-    Of a checkpoint alone a probe states the change against the baseline beside it; a number that is itself about the
-    baseline, such as a ratio to it, has none.
-    """
-    if mine.baseline is None or theirs.baseline is None or mine.baseline.fingerprint == theirs.baseline.fingerprint:
-        return False
-    return any(report.row(name).delta is None for report in (mine, theirs))
+def differ(mine: CheckpointInfo | None, theirs: CheckpointInfo | None) -> bool:
+    """Return whether two diagnoses have a baseline each, and different ones."""
+    return mine is not None and theirs is not None and mine.fingerprint != theirs.fingerprint
 
 
 def to_measurement(row: MeasurementRow) -> Measurement:
@@ -294,16 +287,24 @@ def _unmeasured(report: Report, name: str) -> Missing:
     return Missing(name=name, reason=report.row(name).missing_reason or "no probe measured it on both")
 
 
-def independent_change(mine: Measurement, other: Measurement, *, tokens_compare: bool) -> Measurement:
+def independent_change(
+    mine: Measurement, other: Measurement, *, tokens_compare: bool, two_baselines: bool = False
+) -> Measurement:
     """Return a measurement with its change by the intervals of two reports (`stats.difference_interval`).
 
     Parameters
     ----------
     tokens_compare : bool
         Whether a token of one is a token of the other.
+    two_baselines : bool
+        Whether the two stand against different baselines. Of a checkpoint alone a probe states the change against the
+        baseline beside it; a number that is itself about the baseline, such as a ratio to it, has none, and says
+        nothing about the other report's.
     """
     if isinstance(mine, Missing):
         return mine
+    if two_baselines and isinstance(other, Measured) and None in (mine.delta, other.delta):
+        other = Missing(name=mine.name, reason=TWO_BASELINES)
     reason = _no_change(mine, other, tokens_compare)
     if reason is not None or isinstance(other, Missing):
         return replace(mine, baseline=None, delta=None, delta_ci=None, note=f"{NO_CHANGE}{reason}")

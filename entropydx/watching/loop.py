@@ -254,7 +254,7 @@ class _Watch:
         compared = self.asked_baseline or (str(first) if first is not None and first.name != sighting.name else None)
         try:
             verdict = self._verdict(sighting, compared)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - said below
             if lost_files(sighting.look):
                 self._write(sighting, "gone", "it was deleted while it was being diagnosed")
             elif isinstance(error, EntropydxError):

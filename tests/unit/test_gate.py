@@ -407,13 +407,19 @@ def test_a_files_prompts_are_paired_under_another_seed_though_their_order_differ
     assert reports.how == "not_comparable", "a digest alone does not tell that they are the same"
 
 
-def test_what_is_counted_per_token_does_not_compare_across_tokenizers() -> None:
+def test_what_does_not_compare_across_tokenizers_or_baselines() -> None:
     entropy = Measured(name="token_entropy.mean", value=1.0, unit="nats/token", n=9, ci=(0.9, 1.1))
     for unit, words in (("nats/token", "different tokenizers"), ("nats/word", "the other in nats/word")):
         found = runs.independent_change(entropy, replace(entropy, unit=unit), tokens_compare=False)
         assert isinstance(found, Measured)
         assert (found.delta, found.delta_ci) == (None, None)
         assert words in (found.note or "")
+    ratio = replace(entropy, name="token_entropy.mean_ratio", unit="x baseline")
+    stated = replace(entropy, delta=0.1, delta_ci=(0.0, 0.2))
+    for row, compares in ((ratio, False), (stated, True)):
+        found = runs.independent_change(row, row, tokens_compare=True, two_baselines=True)
+        assert isinstance(found, Measured)
+        assert (found.delta == 0) is compares
     absent = runs.independent_change(entropy, Missing(name=entropy.name, reason="not drawn"), tokens_compare=True)
     assert "not drawn" in (getattr(absent, "note", None) or "")
 
