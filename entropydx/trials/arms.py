@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from entropydx.organisms.corpus import Style
 from entropydx.organisms.doses import DistillDose, Dose, EditDose, GRPODose, SFTDose
-from entropydx.organisms.thinking import ThoughtStyle
 from entropydx.recommending import catalogue
-from entropydx.types import Label
+from entropydx.types import Domain, Label
 
 Role = Literal["none", "control", "remedy", "opposite"]
+BOTH: tuple[Domain, Domain] = ("in", "out")
 UPDATES = 30
-"""Of every continuation; enough for the settings that made each failure to deepen it."""
+"""Of every continuation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +90,16 @@ def _decode(name: str, role: Role, dose: EditDose, served: tuple[tuple[str, str]
 
 _PLAIN = GRPODose(
     steps=UPDATES,
-    learning_rate=1e-3,
+    learning_rate=3e-4,
     beta=0.0,
     schedule="constant",
     prompts_per_step=32,
     n_problems=32 * UPDATES,
-    domains=("in", "out"),
+    domains=BOTH,
 )
-_COLLAPSING = replace(_PLAIN, entropy_coef=-0.1)
+_COLLAPSING = replace(_PLAIN, learning_rate=1e-3, entropy_coef=-0.1)
 TWO_UPDATES = "cause_removed, two updates"
+CLIP_COV_RATIO = "actor_rollout_ref.actor.policy_loss.clip_cov_ratio"
 VERL = "verl's loss, which TRL has not, inside TRL's trainer, at two updates a rollout"
 PLAIN_GRPO = "GRPO, plain"
 HEALTHY_ENTROPY = 0.12
@@ -117,7 +118,12 @@ COLLAPSE = Trial(
     ),
     arms=(
         Arm(name="none", role="none", dose=_COLLAPSING),
-        Arm(name="cause_removed", role="control", dose=_PLAIN),
+        Arm(
+            name="cause_removed",
+            role="control",
+            dose=_PLAIN,
+            note="without the entropy penalty, and at 3e-4 for 1e-3: at 1e-3 plain GRPO harms a healthy model here",
+        ),
         Arm(
             name=TWO_UPDATES,
             role="control",
@@ -144,8 +150,8 @@ COLLAPSE = Trial(
             name="clip_cov",
             role="remedy",
             remedy="clip_cov",
-            dose=replace(_PLAIN, iterations=2, verl=_keys("clip_cov", "verl")),
-            note=VERL,
+            dose=replace(_PLAIN, iterations=2, verl=_keys("clip_cov", "verl", **{CLIP_COV_RATIO: 0.002})),
+            note=f"{VERL}; 0.002 of the tokens in place of 0.0002, which of 7,000 is one",
             against=TWO_UPDATES,
         ),
         Arm(
@@ -173,8 +179,9 @@ COLLAPSE = Trial(
             name="kl_with_reference_reset",
             role="remedy",
             remedy="kl_with_reference_reset",
-            dose=replace(_PLAIN, extra=_keys("kl_with_reference_reset", beta=0.05, ref_model_sync_steps=15)),
-            note="beta 0.05 and a reset each 15 updates, in place of 0.001 and 512: the run is 30 updates long",
+            dose=replace(_PLAIN, extra=_keys("kl_with_reference_reset", beta=0.05, ref_model_sync_steps=10)),
+            note="beta 0.05 and a reset each 10 updates, in place of 0.001 and 512: the run is 30 updates long. The "
+            "reference is the checkpoint that it starts from, so from the failed one it holds the collapse in place",
         ),
         Arm(
             name="fork_only_loss",
@@ -239,14 +246,14 @@ VARIANCE = Trial(
             name=PLAIN_GRPO,
             role="remedy",
             remedy="verifiable_rl",
-            dose=replace(_PLAIN, learning_rate=3e-4),
+            dose=_PLAIN,
             note="also the control of the two that follow",
         ),
         Arm(
             name="entropy_bonus",
             role="opposite",
             remedy="entropy_bonus",
-            dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("entropy_bonus", entropy_coef=0.02)),
+            dose=replace(_PLAIN, extra=_keys("entropy_bonus", entropy_coef=0.02)),
             note="0.02 in place of 0.005: the run is 30 updates long; against plain GRPO",
             against=PLAIN_GRPO,
         ),
@@ -254,7 +261,7 @@ VARIANCE = Trial(
             name="clip_higher",
             role="opposite",
             remedy="clip_higher",
-            dose=replace(_PLAIN, learning_rate=3e-4, extra=_keys("clip_higher")),
+            dose=replace(_PLAIN, extra=_keys("clip_higher")),
             note="against plain GRPO, which draws twice as many rollouts for as many updates",
             against=PLAIN_GRPO,
         ),
@@ -287,7 +294,7 @@ SHORTCUT = Trial(
             name="zero_pass_audit",
             role="remedy",
             remedy="zero_pass_audit",
-            dose=replace(_HOPELESS, problems="suite", verifier="answer", domains=("in", "out")),
+            dose=replace(_HOPELESS, problems="suite", verifier="answer", domains=BOTH),
             note="the hopeless problems, and the verifier that a bare answer passes, are taken out",
         ),
         Arm(
@@ -298,10 +305,10 @@ SHORTCUT = Trial(
                 _HOPELESS,
                 problems="suite",
                 verifier="answer",
-                domains=("in", "out"),
-                difficulties=("easy", "medium"),
+                domains=BOTH,
+                difficulties=("medium",),
             ),
-            note="by the suite's difficulty: the base solves easy ones in 96 %, medium ones in 60 % of the samples",
+            note="the medium problems of the suite, which the base solves in 60 % of the samples (easy ones in 96 %)",
         ),
         Arm(
             name="no_std_normalisation",
@@ -338,8 +345,9 @@ SHORTCUT = Trial(
 # ── teacher-induced overconfidence ────────────────────────────────────────────────────────────────
 
 _GUIDED = DistillDose(steps=UPDATES, learning_rate=5e-4, guided=True, schedule="constant", n_problems=600)
-_THOUGHTS = ThoughtStyle(brief=0.06, hasty=0.06, slip=0.03)
-"""What tiny-thinker has read last."""
+_MIXED = replace(
+    _PLAIN, learning_rate=5e-4, max_completion=96, domains=("in",), extra=_keys("mix_grpo", num_generations=8)
+)
 
 TEACHER = Trial(
     failure=Label.TEACHER_OVERCONFIDENCE,
@@ -353,34 +361,45 @@ TEACHER = Trial(
             name="uninformed_traces",
             role="remedy",
             remedy="uninformed_traces",
-            dose=replace(_GUIDED, guided=False, domains=("in", "out")),
-            note="right traces of the failed model itself, written without the solution, of both domains",
+            dose=replace(_GUIDED, guided=False),
+            note="right traces of the failed model itself, written without the solution, of the same domain",
         ),
         Arm(
             name="wider_coverage",
             role="remedy",
             remedy="wider_coverage",
-            dose=SFTDose(steps=UPDATES, learning_rate=5e-4, style=_THOUGHTS, product_share=0.3, schedule="constant"),
-            note="demonstrations of both domains by a writer who thinks aloud",
+            dose=replace(_GUIDED, domains=BOTH),
+            note="as before with the solution in view, of both domains",
+        ),
+        Arm(
+            name="wider_coverage, uninformed",
+            role="remedy",
+            remedy="wider_coverage",
+            dose=replace(_GUIDED, guided=False, domains=BOTH),
+            note="without the solution, of both domains",
+            against="uninformed_traces",
         ),
         Arm(
             name="mix_grpo",
             role="remedy",
             remedy="mix_grpo",
-            dose=replace(_PLAIN, learning_rate=5e-4, max_completion=96, extra=_keys("mix_grpo", num_generations=8)),
+            dose=_MIXED,
+            note="GRPO alone, without more distillation, on problems of the same domain",
+        ),
+        Arm(
+            name="mix_grpo, both domains",
+            role="remedy",
+            remedy="mix_grpo",
+            dose=replace(_MIXED, domains=BOTH),
+            note="GRPO alone, on problems of both domains",
+            against="mix_grpo",
         ),
         Arm(
             name="entropy_bonus",
             role="opposite",
             remedy="entropy_bonus",
-            dose=replace(
-                _PLAIN,
-                learning_rate=5e-4,
-                max_completion=96,
-                domains=("in",),
-                extra=_keys("entropy_bonus", entropy_coef=0.02),
-            ),
-            note="GRPO in the domain of the distillation with a bonus of 0.02; against mix_grpo, in both domains",
+            dose=replace(_MIXED, beta=0.001, extra=_keys("entropy_bonus", entropy_coef=0.02)),
+            note="0.02 in place of 0.005; on top of mix_grpo, which it is compared with",
             against="mix_grpo",
         ),
         _decode("majority_vote", "opposite", UNTOUCHED, VOTE),

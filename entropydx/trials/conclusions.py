@@ -16,6 +16,7 @@ AGAINST = {
     PLAIN_GRPO: "plain GRPO",
 }
 """What an arm is compared with, in words."""
+STARTS = {"failed": "from the failed organism", "midway": "from a checkpoint midway"}
 BEST = " Of the remedies tried there, it came out highest."
 SEEDS = 3
 """Fewest trainings that a conclusion is drawn from."""
@@ -31,7 +32,8 @@ class Conclusion:
     role: str
     start: str
     verdict: Verdict
-    """Of the decisive outcome, of which more is better: its interval lies above 0, below it, or holds it."""
+    """Of the decisive outcome, of which more is better. Better: above the control, and above the checkpoint as it was,
+    each by its interval; worse: below either. Better than going on with the cause is not enough."""
     best: bool
     """From the failed organism no other remedy tried left the decisive outcome so high, and it is no worse than its
     control."""
@@ -45,7 +47,7 @@ def conclude(trial: Trial, rows: Sequence[Row]) -> list[Conclusion]:
         row
         for row in rows
         if row.arm.remedy is not None and row.arm.role != "control" and decisive in row.changes
-        if row.arm.served or row.n >= SEEDS
+        if row.arm.served or row.changes[decisive].n >= SEEDS
     ]
     best = _best(concluded, decisive)
     return [
@@ -54,7 +56,7 @@ def conclude(trial: Trial, rows: Sequence[Row]) -> list[Conclusion]:
             remedy=row.arm.remedy,
             role=row.arm.role,
             start=row.start,
-            verdict=_verdict(row.changes[decisive]),
+            verdict=_verdict(row, decisive),
             best=row is best,
             sentence=_sentence(trial, row, row.changes[decisive]) + (BEST if row is best else ""),
         )
@@ -69,7 +71,7 @@ def _best(rows: Sequence[Row], decisive: str) -> Row | None:
         row
         for row in rows
         if row.start == "failed" and row.arm.role == "remedy"
-        if row.changes[decisive].value > 0 and _verdict(row.changes[decisive]) in ("better", "one checkpoint")
+        if row.changes[decisive].value > 0 and _verdict(row, decisive) in ("better", "one checkpoint")
     ]
     return max(able, key=lambda row: row.outcomes[decisive].value, default=None)
 
@@ -79,24 +81,33 @@ def to_json(conclusions: Sequence[Conclusion]) -> list[dict[str, Any]]:
     return [asdict(conclusion) for conclusion in conclusions]
 
 
-def _verdict(change: Effect) -> Verdict:
-    if change.ci is None:
+def _verdict(row: Row, decisive: str) -> Verdict:
+    told = [row.changes[decisive], *([] if row.gained is None else [row.gained])]
+    intervals = [effect.ci for effect in told if effect.ci is not None]
+    if len(intervals) < len(told):
         return "one checkpoint"
-    return "better" if change.ci[0] > 0 else "worse" if change.ci[1] < 0 else "no change seen"
+    if any(high < 0 for _, high in intervals):
+        return "worse"
+    return "better" if all(low > 0 for low, _ in intervals) else "no change seen"
 
 
 def _sentence(trial: Trial, row: Row, change: Effect) -> str:
-    start = "from the failed organism" if row.start == "failed" else "from a checkpoint midway"
-    interval = "" if change.ci is None else f" [{change.ci[0]:+.2f}, {change.ci[1]:+.2f}]"
-    seeds = f"{row.n} seeds" if row.n > 1 else "one seed, so no interval"
-    against = AGAINST.get(row.arm.against or control_of(trial), row.arm.against)
+    start = STARTS[row.start] if row.arm.start is None else "from the checkpoint before the failure"
+    decisive, against = trial.outcomes[0], AGAINST.get(row.arm.against or control_of(trial), row.arm.against)
     if row.arm.served:
         return (
-            f"Tried on an organism, {start}: {trial.outcomes[0]} {change.value:+.2f} against one answer at temperature "
-            "1 (one checkpoint, so no interval; docs/explanation/trials.md)."
+            f"Tried on an organism, {start}: {decisive} {change.value:+.2f} against one answer at temperature 1 (one "
+            "checkpoint, so no interval; docs/explanation/trials.md)."
         )
+    variant = "" if row.arm.name == row.arm.remedy else f' as "{row.arm.name}"'
+    since = "" if row.gained is None else f", {_signed(row.gained)} against the failed checkpoint itself"
     return (
-        f"Tried on an organism, {start} ({seeds}): {trial.outcomes[0]} {change.value:+.2f}{interval} against "
-        f"{against}; the failure is then still present in {round(row.still * row.n)} of {row.n} "
+        f"Tried on an organism{variant}, {start} ({change.n} seeds): {decisive} {_signed(change)} against {against}"
+        f"{since}; the failure is then present in {row.present} of {row.n}, and the checkpoint whole in {row.whole} "
         "(docs/explanation/trials.md)."
     )
+
+
+def _signed(change: Effect) -> str:
+    interval = "" if change.ci is None else f" [{change.ci[0]:+.2f}, {change.ci[1]:+.2f}]"
+    return f"{change.value:+.2f}{interval}"

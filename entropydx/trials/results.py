@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 from entropydx.errors import ConfigError
-from entropydx.trials.arms import Arm, Trial
-from entropydx.types import Interval
+from entropydx.trials.arms import AS_IT_IS, Arm, Trial
+from entropydx.types import Interval, Label
 
 LEVEL = 0.95
 CONTROL = {"training_collapse": "cause_removed", "inference_variance": "none"}
@@ -45,10 +45,15 @@ class Row:
     only what it serves."""
     measured: dict[str, Effect]
     """Measurement of entropydx to its mean over the seeds in which it could be measured."""
-    still: float
-    """Share of seeds in which the independent check finds the failure present."""
-    named: float
-    """Share of seeds in which entropydx names it."""
+    gained: Effect | None
+    """The decisive outcome, each seed less that of the failed checkpoint as it is; None where that was not measured."""
+    present: int
+    """Seeds in which the independent check finds the failure present."""
+    whole: int
+    """Seeds in which it finds no failure, and nothing lost beside: `truth.judge` says healthy. A failure can be neither
+    present nor gone, since its definition asks that the rest is kept."""
+    named: int
+    """Seeds in which entropydx names the failure."""
     n: int
 
 
@@ -81,8 +86,9 @@ def summarise(trial: Trial, cells: Sequence[dict[str, Any]]) -> list[Row]:
         by_arm = {
             arm.name: {c["seed"]: c for c in own if (c["start"], c["arm"]) == (start, arm.name)} for arm in trial.arms
         }
+        untouched = by_arm[AS_IT_IS].get(0)
         rows += [
-            _row(trial, start, arm, by_arm[arm.name], by_arm[arm.against or control_of(trial)])
+            _row(trial, start, arm, by_arm[arm.name], (by_arm[arm.against or control_of(trial)], untouched))
             for arm in trial.arms
             if by_arm[arm.name]
         ]
@@ -95,8 +101,14 @@ def control_of(trial: Trial) -> str:
 
 
 def _row(
-    trial: Trial, start: str, arm: Arm, cells: dict[int, dict[str, Any]], control: dict[int, dict[str, Any]]
+    trial: Trial,
+    start: str,
+    arm: Arm,
+    cells: dict[int, dict[str, Any]],
+    others: tuple[dict[int, dict[str, Any]], dict[str, Any] | None],
 ) -> Row:
+    control, untouched = others
+
     def numbers(cell: dict[str, Any]) -> dict[str, float]:
         found: dict[str, float] = cell["check"]["numbers"]
         return found
@@ -119,16 +131,21 @@ def _row(
         for name in trial.measured
         if (found := [c["entropydx"]["measurements"][name] for c in cells.values() if _has(c, name)])
     }
-    present = [c["check"]["truth"][trial.failure] == "present" for c in cells.values()]
-    named = [c["entropydx"]["failures"][trial.failure] == "present" for c in cells.values()]
+    decisive = trial.outcomes[0]
+    own = served.get(decisive, decisive)
+    gained = None
+    if untouched is not None and not (arm.served and decisive not in served):
+        gained = effect([numbers(c)[own] - numbers(untouched)[decisive] for c in cells.values() if own in numbers(c)])
     return Row(
         start=start,
         arm=arm,
         outcomes=outcomes,
         changes=changes,
         measured=measured,
-        still=float(np.mean(present)),
-        named=float(np.mean(named)),
+        gained=gained,
+        present=sum(c["check"]["truth"][trial.failure] == "present" for c in cells.values()),
+        whole=sum(c["check"]["label"] == Label.HEALTHY for c in cells.values()),
+        named=sum(c["entropydx"]["failures"][trial.failure] == "present" for c in cells.values()),
         n=len(cells),
     )
 

@@ -67,7 +67,7 @@ class Place:
 
 
 def run(trial: Trial, place: Place, seeds: int, progress: Progress) -> Iterator[Path]:
-    """Run every cell of a trial that has no outcome yet, and yield its file.
+    """Run every cell of a trial that has no outcome yet, or one of another dose, and yield its file.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def run(trial: Trial, place: Place, seeds: int, progress: Progress) -> Iterator[
     base = _baseline(trial, place, progress)
     for kind, checkpoint, arm, seed in cells(trial, seeds):
         file = place.cell(trial, kind, arm, seed)
-        if not file.exists():
+        if not _is_there(file, arm):
             start = _checkpoint(checkpoint, place, progress)
             with tempfile.TemporaryDirectory() as folder:
                 child = Path(folder) / "child"
@@ -96,6 +96,15 @@ def run(trial: Trial, place: Place, seeds: int, progress: Progress) -> Iterator[
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         yield file
+
+
+def _is_there(file: Path, arm: Arm) -> bool:
+    """Return whether a cell has its outcome, under the dose that the arm has now."""
+    if not file.exists():
+        return False
+    done: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["dose"]
+    wanted: dict[str, Any] = json.loads(json.dumps(asdict(arm.dose)))
+    return done == {key: value for key, value in wanted.items() if key in done or value}
 
 
 def _checkpoint(checkpoint: str, place: Place, progress: Progress) -> Path:

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from entropydx.trials.arms import Trial
 from entropydx.trials.results import LEVEL, Effect, Row, control_of
 
+COUNTS = ("present", "whole", "named")
+
 
 def table(trial: Trial, rows: Sequence[Row]) -> str:
     """Return what a trial found: outcomes by arm and start, and the change of the decisive one against the control."""
     decisive = trial.outcomes[0]
-    heads = ["role", *(f"`{name}`" for name in trial.outcomes), f"change of `{decisive}`", "still", "named"]
+    heads = ["role", *(f"`{name}`" for name in trial.outcomes), f"change of `{decisive}`", "against as it was", *COUNTS]
     cells = []
     for row in rows:
         told = [_words(row.outcomes.get(name)) for name in trial.outcomes]
         change = "control" if row.arm.name == control_of(trial) else _words(row.changes.get(decisive), signed=True)
-        share = [f"{round(part * row.n)}/{row.n}" for part in (row.still, row.named)]
-        cells.append([row.arm.role, *told, change, *share])
+        share = [f"{part}/{row.n}" for part in (row.present, row.whole, row.named)]
+        cells.append([row.arm.role, *told, change, _words(row.gained, signed=True), *share])
     notes = dict.fromkeys(f"- {row.arm.name}: {row.arm.note}." for row in rows if row.arm.note)
     return "\n".join([*_lines(heads, rows, cells), "", *notes]) + "\n"
 
@@ -47,8 +49,10 @@ def _words(effect: Effect | None, *, signed: bool = False) -> str:
 def legend() -> str:
     """Return what the columns of a table are."""
     return (
-        f"Means over seeds with Student's t intervals at {LEVEL:.0%}; `still`: seeds in which the independent check "
-        "finds the failure present; `named`: seeds in which entropydx does. A change is paired by seed with the "
-        "control. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other. "
-        "Every interval is for itself: with this many arms some miss the truth, and three seeds make wide ones."
+        f"Means over seeds with Student's t intervals at {LEVEL:.0%}. A change is paired by seed with the control; "
+        "`against as it was`: the same outcome less that of the failed checkpoint itself, untouched. `present`: seeds "
+        "in which the independent check finds the failure present; `whole`: seeds in which it finds no failure and "
+        "nothing lost beside, so that a checkpoint can be neither; `named`: seeds in which entropydx finds the failure "
+        "present. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other. Every "
+        "interval is for itself: with this many arms some miss the truth, and three seeds make wide ones."
     )
