@@ -135,7 +135,8 @@ def _row(
     own = served.get(decisive, decisive)
     gained = None
     if untouched is not None and not (arm.served and decisive not in served):
-        gained = effect([numbers(c)[own] - numbers(untouched)[decisive] for c in cells.values() if own in numbers(c)])
+        since = [numbers(c)[own] - numbers(untouched)[decisive] for c in cells.values() if own in numbers(c)]
+        gained = effect(since) if since else None
     return Row(
         start=start,
         arm=arm,

@@ -1,7 +1,7 @@
 """The trials: what is tried is the catalogue's own, and what is said of it follows from the outcomes."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from entropydx.trials import TRIALS, Trial, cells, find_trial, read_cells, summa
 from entropydx.trials.arms import MIDWAY, UNTRIED
 from entropydx.trials.conclusions import conclude
 from entropydx.trials.results import control_of, effect
+from entropydx.trials.running import _is_there
 from entropydx.trials.table import measured_table
 from entropydx.types import FAILURES
 
@@ -92,7 +93,11 @@ def _cell(trial: Trial, start: str, arm: str, seed: int, value: float, truth: st
         "start": start,
         "arm": arm,
         "seed": seed,
-        "check": {"numbers": {trial.outcomes[0]: value}, "truth": {str(trial.failure): truth}},
+        "check": {
+            "numbers": {trial.outcomes[0]: value},
+            "truth": {str(trial.failure): truth},
+            "label": {"absent": "healthy", "unclear": "unclear"}.get(truth, str(trial.failure)),
+        },
         "entropydx": {
             "failures": {str(trial.failure): status},
             "measurements": {trial.measured[0]: {"value": value, "ci": [value - 0.1, value + 0.1]}},
@@ -112,13 +117,14 @@ def test_changes_are_paired_by_seed_with_the_control() -> None:
     assert change.value == pytest.approx(0.2)
     assert change.ci == pytest.approx((0.2, 0.2))
     assert rows["none"].changes == {}
-    assert (rows["none"].still, rows["clean_labels"].still) == (1.0, pytest.approx(1 / 3))
-    assert rows["clean_labels"].named == 0.0
+    assert (rows["none"].present, rows["none"].whole) == (3, 0)
+    assert (rows["clean_labels"].present, rows["clean_labels"].whole, rows["clean_labels"].named) == (1, 1, 0)
+    assert rows["clean_labels"].gained is None
     text = table(trial, list(rows.values()))
     assert "+0.200 [+0.200, +0.200]" in text
     assert rows["clean_labels"].measured == {trial.measured[0]: effect([0.3, 0.4, 0.5])}
     assert "| failed | clean_labels | 0.400 [0.152, 0.648] | - |" in measured_table(trial, list(rows.values()))
-    assert "1/3" in text
+    assert "| - | 1/3 | 1/3 | 0/3 |" in text
 
 
 def test_what_is_served_is_read_off_the_vote_or_the_cooler_answers_of_the_checkpoint_as_it_is() -> None:
@@ -152,6 +158,34 @@ def test_the_best_is_the_remedy_that_ends_highest_and_is_better_than_its_control
         found = {c.remedy: c for c in conclude(trial, rows)}
         assert found["clean_labels"].best is best
         assert found["clean_labels"].sentence.endswith("came out highest.") is best
+
+
+def test_better_than_going_on_with_the_cause_but_not_than_before_is_not_better() -> None:
+    trial = replace(TRIALS[1], outcomes=TRIALS[1].outcomes[:1])
+    control = [_cell(trial, "failed", "none", s, v, "present", "present") for s, v in enumerate((0.1, 0.1, 0.1))]
+    mended = [_cell(trial, "failed", "clean_labels", s, v, "unclear", "absent") for s, v in enumerate((0.3, 0.3, 0.31))]
+    for before, verdict in ((0.1, "better"), (0.3, "no change seen"), (0.5, "worse")):
+        untouched = _cell(trial, "failed", "majority_vote", 0, before, "present", "present")
+        rows = {row.arm.name: row for row in summarise(trial, [*control, *mended, untouched])}
+        gained = rows["clean_labels"].gained
+        assert gained is not None
+        assert gained.value == pytest.approx(0.91 / 3 - before)
+        found = {c.remedy: c for c in conclude(trial, list(rows.values()))}["clean_labels"]
+        assert found.verdict == verdict
+        assert "present in 0 of 3, and the checkpoint whole in 0" in found.sentence
+
+
+def test_an_outcome_of_another_dose_is_run_again(tmp_path: Path) -> None:
+    arm = next(arm for arm in TRIALS[0].arms if arm.name == "entropy_bonus")
+    file = tmp_path / "cell.json"
+    assert not _is_there(file, arm)
+    dose = asdict(arm.dose)
+    file.write_text(json.dumps({"dose": dose}))
+    assert _is_there(file, arm)
+    file.write_text(json.dumps({"dose": {key: value for key, value in dose.items() if key != "verl"}}))
+    assert _is_there(file, arm), "a field that came later and says nothing changes nothing"
+    file.write_text(json.dumps({"dose": {**dose, "learning_rate": 1.0}}))
+    assert not _is_there(file, arm)
 
 
 def test_every_arm_is_compared_with_one_that_is_there() -> None:
