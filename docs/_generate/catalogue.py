@@ -7,7 +7,7 @@ from string import Template
 from entropydx import plugins
 from entropydx.recommending import trial_sentences
 from entropydx.triage import MEANING
-from entropydx.trials.arms import UNTRIED
+from entropydx.trials.designs import UNTRIED
 from entropydx.types import FAILURES, Label, Remedy
 
 EXITS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from entropydx.trials import TRIALS, read_cells, summarise
-from entropydx.trials.arms import UNTRIED
+from entropydx.trials.designs import UNTRIED
 from entropydx.trials.table import legend, measured_table, table
 
 START, END = "<!-- the trials -->", "<!-- the end of the trials -->"

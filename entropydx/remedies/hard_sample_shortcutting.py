@@ -6,6 +6,13 @@ Keys are tested against the last release named under `versions`; effects carry t
 from entropydx.remedies._releases import RELEASES
 from entropydx.types import Clash, Label, Promise, Remedy, Threshold
 
+NO_GROUP_STD = ("gae", "reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo", "opo", "remax")
+"""Estimators of verl whose advantage no standard deviation of a group divides (read in its source)."""
+DIVIDED = (
+    "divided by the group's standard deviation a lone success weighs +3.75 in a group of 16 for +2.475 in one of 8 "
+    "(derived): take no_std_normalisation with it"
+)
+
 remedy = (
     Remedy(
         id="zero_pass_audit",
@@ -22,7 +29,8 @@ remedy = (
         stop_when="no item of pass rate 0 is left",
         evidence=(
             "Training on items with pass@8 = 0 alone lowered maths averages by 5.75, 11.24 and 1.07 points; the "
-            "harmful ones were often broken (arXiv:2605.28388, abstract and third-party notes).",
+            "harmful ones were often broken (arXiv:2605.28388, third-party notes). The authors' own remedies are to "
+            "ask the question backwards and to follow sparse features (its abstract): no trainer has keys for them.",
         ),
         references=("arXiv:2605.28388",),
         order=10,
@@ -31,7 +39,7 @@ remedy = (
             Promise(
                 measurement="shortcutting.easy_regression",
                 direction="rises",
-                source="what training on such items alone had lost (arXiv:2605.28388, abstract)",
+                source="such items alone lowered maths averages (arXiv:2605.28388) [N]; easy items: derived",
             ),
             Promise(
                 measurement="shortcutting.answer_reuse",
@@ -44,26 +52,23 @@ remedy = (
         id="difficulty_band",
         title="Train on items that the base solves in 20 to 80 % of the samples",
         why="There the advantage tells work from luck. TRL has no filter of its own: filter the data set beforehand; "
-        "verl's drops only groups that are all right or all wrong.",
+        "verl's drops only groups that are all right or all wrong, by an `acc` that the reward function has to return.",
         for_=(Label.HARD_SAMPLE_SHORTCUTTING,),
         contraindicated_for=(),
         config={
             "verl": {
                 "algorithm.filter_groups.enable": True,
                 "algorithm.filter_groups.metric": "acc",
-                "algorithm.filter_groups.max_num_gen_batches": 10,
             },
             "openrlhf": {"--algo.dynamic_filtering_enable": "", "--algo.dynamic_filtering_range": "0.2 0.8"},
         },
         versions={"verl": RELEASES["verl"], "openrlhf": RELEASES["openrlhf"]},
         inert_when="all items lie in the band",
-        expected="Medium items were best in all three settings of the study (arXiv:2605.28388, abstract and "
-        "third-party notes).",
+        expected="Medium items were best in all three settings of the study (arXiv:2605.28388, third-party notes).",
         watch=("shortcutting.easy_regression", "sampling_spread.pass_at_1@easy"),
         stop_when="the filter throws most batches away: the data set is the problem",
         evidence=(
-            "Items of medium difficulty were best in all three settings (arXiv:2605.28388, abstract and third-party "
-            "notes).",
+            "Items of medium difficulty were best in all three settings (arXiv:2605.28388, third-party notes).",
             "verl's filter_groups drops only groups that are all right or all wrong (read in its source).",
             "Against it: under a fixed annotation budget the hardest tenth gave most, and had mixed outcomes "
             "(arXiv:2508.14094, third-party note): what harms is a pass rate of 0, not difficulty.",
@@ -75,12 +80,12 @@ remedy = (
             Promise(
                 measurement="shortcutting.easy_regression",
                 direction="rises",
-                source="what training on items of pass rate 0 had lost (arXiv:2605.28388, abstract)",
+                source="items of pass rate 0 alone lowered maths averages (arXiv:2605.28388) [N]; easy items: derived",
             ),
             Promise(
                 measurement="sampling_spread.pass_at_1",
                 direction="rises",
-                source="medium items were best in all three settings (arXiv:2605.28388, abstract)",
+                source="medium items were best in all three settings (arXiv:2605.28388) [N]",
             ),
         ),
     ),
@@ -94,10 +99,11 @@ remedy = (
         config={
             "trl": {"scale_rewards": "none", "loss_type": "dr_grpo"},
             "verl": {"algorithm.norm_adv_by_std_in_grpo": False},
-            "openrlhf": {"--algo.advantage.no_std_norm": ""},
+            "openrlhf": {"--algo.advantage.estimator": "dr_grpo"},
         },
         versions=RELEASES,
-        inert_when="the estimator does not normalise by group (PPO with a critic, REINFORCE++)",
+        inert_when="the estimator does not normalise by group (a critic's, RLOO, REINFORCE++). OpenRLHF's no_std_norm "
+        "leaves the group's division as it is: its dr_grpo takes it out",
         expected="A fluke weighs 1.75 times an even success instead of 2.65 times (derived).",
         watch=("shortcutting.answer_reuse", "shortcutting.cot_gain", "sampling_spread.pass_at_1@easy"),
         stop_when="learning stalls: advantages are smaller now, so raise the learning rate first",
@@ -107,15 +113,16 @@ remedy = (
         references=("arXiv:2503.20783",),
         order=30,
         stages=("rl",),
-        clashes=(
+        clashes=tuple(
             Clash(
                 framework="verl",
                 key="algorithm.adv_estimator",
                 op="==",
-                value="gae",
+                value=name,
                 effect="inert",
-                why="generalised advantages of a critic are not normalised by group",
-            ),
+                why=f"verl divides no advantage of {name} by the standard deviation of its group (read in its source)",
+            )
+            for name in NO_GROUP_STD
         ),
         promises=(
             Promise(
@@ -134,7 +141,8 @@ remedy = (
         id="larger_groups",
         title="Draw larger groups",
         why="Below a pass rate of 1 - 2^(-1/K) most groups hold no success at all, and those that do hold one by luck: "
-        "0.083 at K = 8, 0.042 at 16.",
+        "0.083 at K = 8, 0.042 at 16. Where the advantage is divided by the group's standard deviation, a lone success "
+        "weighs the more the larger the group is: take that division out first.",
         for_=(Label.HARD_SAMPLE_SHORTCUTTING,),
         contraindicated_for=(),
         config={
@@ -144,6 +152,25 @@ remedy = (
         },
         versions=RELEASES,
         inert_when="the pass rate of the items is 0: no group size finds what is not there",
+        clashes=(
+            Clash(framework="trl", key="scale_rewards", op="!=", value="none", effect="conflict", why=DIVIDED),
+            Clash(
+                framework="verl",
+                key="algorithm.norm_adv_by_std_in_grpo",
+                op="==",
+                value=True,
+                effect="conflict",
+                why=DIVIDED,
+            ),
+            Clash(
+                framework="openrlhf",
+                key="--algo.advantage.estimator",
+                op="==",
+                value="group_norm",
+                effect="conflict",
+                why=DIVIDED,
+            ),
+        ),
         expected="The degenerate share of groups falls as the formula says (arXiv:2606.18487, abstract, for K = 8).",
         watch=("entropy_forecast.degenerate_groups", "frac_reward_zero_std in TRL's log"),
         stop_when="the step time doubles without fewer degenerate groups",
@@ -183,6 +210,35 @@ remedy = (
                 measurement="sampling_spread.pass_at_1@hard",
                 direction="rises",
                 source="+10.11 and +8.64 points at pass@64 = 0 (arXiv:2604.04767) [N]",
+            ),
+        ),
+    ),
+    Remedy(
+        id="answer_mask",
+        title="Take the answer itself out of the loss, and learn from the reasoning alone",
+        why="A guess is made in the answer: the answer's tokens move far from the base, those of the reasoning little. "
+        "Without a gradient on them luck teaches less.",
+        for_=(Label.HARD_SAMPLE_SHORTCUTTING,),
+        contraindicated_for=(),
+        config={},
+        versions={},
+        inert_when="the answer is bare: then nothing else is left to learn from",
+        expected="A weight of 0 was stable where 0.5 to 0.75 collapsed, in one study of rewards by consensus [N]. No "
+        "released trainer has a key for it: mask those labels in the collator.",
+        watch=("shortcutting.answer_reuse", "shortcutting.cot_gain", "sampling_spread.pass_at_1@easy"),
+        stop_when="answers lose their form: the verifier no longer finds them",
+        evidence=(
+            "The answer's KL to the base rose sharply and the reasoning's slowly; a weight of 0 on it was stable, 0.5 "
+            "to 0.75 collapsed (arXiv:2608.03119, third-party note).",
+        ),
+        references=("arXiv:2608.03119",),
+        order=55,
+        stages=("rl",),
+        promises=(
+            Promise(
+                measurement="shortcutting.answer_reuse",
+                direction="falls",
+                source="a lucky answer is no longer pushed (derived; arXiv:2608.03119) [N]",
             ),
         ),
     ),

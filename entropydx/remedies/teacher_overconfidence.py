@@ -213,4 +213,29 @@ remedy = (
             ),
         ),
     ),
+    Remedy(
+        id="entropy_gated_distillation",
+        title="Weigh down the positions where the teacher itself is unsure",
+        why="Where the teacher's distribution is wide, pulling the student onto one of its tokens takes away a doubt "
+        "that was right.",
+        for_=(Label.TEACHER_OVERCONFIDENCE,),
+        contraindicated_for=(),
+        config={},
+        versions={},
+        inert_when="the teacher has seen the answer: then it is sure everywhere, and nothing is weighed down",
+        expected="Not known for doubts: the abstract names the weighting with a floor. No released trainer has keys.",
+        watch=("epistemic_markers.density_ratio", "confidence.overconfidence@out"),
+        stop_when="the loss is all floor: the student learns no more",
+        evidence=("Positions of high teacher entropy are weighed down, with a floor (arXiv:2605.13255, abstract).",),
+        references=("arXiv:2605.13255",),
+        order=60,
+        stages=("distillation",),
+        promises=(
+            Promise(
+                measurement="epistemic_markers.density_ratio",
+                direction="does_not_fall",
+                source="doubtful positions are pulled less (derived; arXiv:2605.13255, abstract)",
+            ),
+        ),
+    ),
 )

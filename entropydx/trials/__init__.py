@@ -3,7 +3,8 @@
 `TRIALS` is what is tried, `run` fills a directory with one JSON file for each cell, `summarise` reads them all.
 """
 
-from entropydx.trials.arms import TRIALS, Arm, Trial, cells, find_trial
+from entropydx.trials.arms import Arm, Trial, cells
+from entropydx.trials.designs import TRIALS, find_trial
 from entropydx.trials.results import Effect, Row, read_cells, summarise
 from entropydx.trials.table import table
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from entropydx.trials.arms import PLAIN_GRPO, TWO_UPDATES, Trial
+from entropydx.trials.arms import Trial
+from entropydx.trials.designs import PLAIN_GRPO, TWO_UPDATES
 from entropydx.trials.results import Effect, Row, control_of
 
 AGAINST = {

@@ -23,7 +23,8 @@ from entropydx.organisms.examine import measure_all
 from entropydx.organisms.growing import quiet, train_run, versions
 from entropydx.organisms.truth import judge
 from entropydx.protocols import Progress
-from entropydx.trials.arms import MIDWAY, Arm, Trial, cells
+from entropydx.trials.arms import Arm, Trial, cells
+from entropydx.trials.designs import MIDWAY
 from entropydx.types import FAILURES, Report
 
 N_CHECK_PROMPTS = 192

@@ -12,8 +12,8 @@ from entropydx.errors import ConfigError
 from entropydx.organisms.doses import EditDose, GRPODose
 from entropydx.recommending import catalogue
 from entropydx.trials import TRIALS, Trial, cells, find_trial, read_cells, summarise, table
-from entropydx.trials.arms import MIDWAY, UNTRIED
 from entropydx.trials.conclusions import conclude
+from entropydx.trials.designs import MIDWAY, UNTRIED
 from entropydx.trials.results import control_of, effect
 from entropydx.trials.running import _is_there
 from entropydx.trials.table import measured_table
