@@ -152,6 +152,7 @@ def build_report(origin: Provenance, judged: Judged, samples: Samples | None, pr
         cost=origin.cost,
         training=training,
         left_out=choice.left_out,
+        contraindicated=choice.contraindicated,
     )
 
 

@@ -8,7 +8,7 @@ Two that set one key to two values are alternatives: the better one is recommend
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from entropydx.errors import PluginNotFoundError
 from entropydx.findings import Measurements, all_of, judge_condition
 from entropydx.training_config import effective, holds
 from entropydx.types import (
+    FAILURES,
     Choice,
     Clash,
     Condition,
@@ -123,19 +124,32 @@ def choose(diagnosis: Diagnosis, measurements: Sequence[Measurement], training: 
             left_out.append(LeftOut(id=remedy.id, title=remedy.title, why=against))
         else:
             fitting.append((status != "fired", remedy, tuple(e for e in evidence if e.status == "fired")))
-    fitting.sort(key=lambda c: (c[0] and bool(c[1].when), _useless(c[1], training), c[1].order))
+    fitting.sort(key=lambda c: (c[0] and bool(c[1].when), _useless(c[1], training) is not None, c[1].order))
     chosen: list[tuple[Remedy, tuple[Evidence, ...]]] = []
     for _, remedy, evidence in fitting:
         rival = next((other for other, _ in chosen if not _agree(remedy, other)), None)
         if rival is None and len(chosen) < MAX_RECOMMENDATIONS:
             chosen.append((remedy, evidence))
         else:
-            why = (
-                f"{rival.id} sets a key of it otherwise" if rival else f"{MAX_RECOMMENDATIONS} remedies come before it"
-            )
+            place = _useless(remedy, training) or f"{MAX_RECOMMENDATIONS} remedies come before it"
+            why = f"{rival.id} sets a key of it otherwise" if rival else place
             left_out.append(LeftOut(id=remedy.id, title=remedy.title, why=why))
-    advice = tuple(_advise(remedy, diagnosis.label, evidence, training) for remedy, evidence in chosen)
-    return Choice(recommendations=advice, left_out=tuple(left_out))
+    return Choice(
+        recommendations=tuple(_advise(remedy, diagnosis.label, evidence, training) for remedy, evidence in chosen),
+        left_out=tuple(left_out),
+        contraindicated=tuple(_poison(diagnosis)),
+    )
+
+
+def _poison(diagnosis: Diagnosis) -> Iterator[LeftOut]:
+    """Yield the remedies of other failures that would deepen one that is present."""
+    present = [failure for failure in FAILURES if diagnosis.failures[failure].status == "present"]
+    for remedy in catalogue():
+        wrong = [failure.words for failure in present if failure in remedy.contraindicated_for]
+        if wrong and diagnosis.label not in remedy.for_:
+            meant = " and ".join(label.words for label in remedy.for_)
+            why = f"for {meant}, and wrong for {' and '.join(wrong)}, which is present"
+            yield LeftOut(id=remedy.id, title=remedy.title, why=why)
 
 
 def _against(
@@ -187,13 +201,17 @@ def _conditions(when: Sequence[Condition], measured: Measurements) -> tuple[Stat
     return all_of(status for status, _, _ in judged), tuple(told)
 
 
-def _useless(remedy: Remedy, training: Training | None) -> bool:
-    """Return whether it would do nothing, or harm, beside the user's own settings, or has no keys for the framework."""
+def _useless(remedy: Remedy, training: Training | None) -> str | None:
+    """Return why a remedy would do nothing, or harm, beside the user's own settings; None: nothing says so."""
     if training is None or training.framework is None:
-        return False
+        return None
     if remedy.config and training.framework not in remedy.config and "decoding" not in remedy.config:
-        return True
-    return _clash(remedy, training) is not None
+        return f"{training.framework} has no key for it"
+    clash = _clash(remedy, training)
+    if clash is not None:
+        return f"{clash.effect}: {clash.why}"
+    settings = _settings(remedy, training)
+    return "all of its settings are there already" if settings and {s.status for s in settings} == {"already"} else None
 
 
 def _clash(remedy: Remedy, training: Training) -> Clash | None:

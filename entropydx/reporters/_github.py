@@ -13,10 +13,10 @@ from typing import Literal
 from entropydx.reporters._layout import clipped
 from entropydx.reporters._markdown import code, escaped, failure_table, measurement_table, table
 from entropydx.reporters._measurements import telling
-from entropydx.reporters._remedies import sorted_out
+from entropydx.reporters._remedies import warnings
 from entropydx.reporters._verdict import EXAMPLES, SETTLING, protocol_words, steps_to_settle, untested
-from entropydx.reporters._words import listed, visible, words
-from entropydx.types import Gate, GateVerdict, Recommendation, Report
+from entropydx.reporters._words import visible, words
+from entropydx.types import Gate, GateVerdict, Report
 
 Level = Literal["error", "warning", "notice"]
 SUMMARY_LIMIT = 2**20
@@ -158,20 +158,16 @@ def _checks(gate: Gate) -> Iterator[str]:
 
 
 def _advice(report: Report) -> Iterator[str]:
-    right, wrong = sorted_out(report)
     if report.training is not None and report.training.warnings:
         yield from ["### In the training configuration", "", *(f"- {escaped(w)}" for w in report.training.warnings), ""]
-    if right or wrong:
+    if report.recommendations or report.contraindicated:
         yield from ["### What to do", ""]
         yield from (
-            f"{i}. **{escaped(remedy.title)}.** {escaped(remedy.why)}" for i, remedy in enumerate(right, start=1)
+            f"{i}. **{escaped(remedy.title)}.** {escaped(remedy.why)}"
+            for i, remedy in enumerate(report.recommendations, start=1)
         )
-        yield from (f"- **Do NOT: {escaped(remedy.title)}.** {_wrong(remedy)}" for remedy in wrong)
+        yield from (f"- **Do NOT** use {escaped(words)}." for words in warnings(report))
         yield from ["", "The settings for each framework are in the report.", ""]
-
-
-def _wrong(remedy: Recommendation) -> str:
-    return f"It is wrong for {listed(remedy.contraindicated_for)}; it is for {listed(remedy.for_)}."
 
 
 def _samples(report: Report) -> Iterator[str]:

@@ -13,6 +13,7 @@ from entropydx.reporters._html_svg import Chart
 from entropydx.reporters._html_trace import StripView
 from entropydx.reporters._measurements import NO_INTERVAL, cells_of, reasons, telling
 from entropydx.reporters._remedies import (
+    NOTHING_FITS,
     active,
     basis,
     limits,
@@ -21,9 +22,8 @@ from entropydx.reporters._remedies import (
     particulars,
     setting_parts,
     snippet,
-    sorted_out,
     training_words,
-    warning_words,
+    warnings,
 )
 from entropydx.reporters._trajectory import HOLDS
 from entropydx.reporters._verdict import (
@@ -151,7 +151,6 @@ def page(report: Report, drawn: Pictures, trajectory: Trajectory | None = None) 
         The series that the checkpoint belongs to.
     """
     style, script = asset("report.css"), asset("report.js")
-    right, wrong = sorted_out(report)
     here, found = active(report), sides(report)
     headed = headings(report.diagnosis.label, found)
     template = environment().get_template("report.html")
@@ -173,8 +172,9 @@ def page(report: Report, drawn: Pictures, trajectory: Trajectory | None = None) 
         untested=untested(report.diagnosis),
         evidence=[(title, sign, [_finding(report, f) for f in fs]) for title, sign, fs in headed],
         unseen=[f.code for f in found.unseen],
-        remedies=[_remedy(r, here, report.training) for r in right],
-        warnings=[warning_words(r, here) for r in wrong],
+        remedies=[_remedy(r, here, report.training) for r in report.recommendations],
+        warnings=warnings(report),
+        nothing_fits=NOTHING_FITS,
         training=own_training(report),
         training_words=training_words,
         steps=steps_to_settle(report),

@@ -20,6 +20,9 @@ SHELL = ("verl", "openrlhf")
 """Frameworks that are configured on a command line; the others by keyword arguments."""
 
 
+NOTHING_FITS = "No remedy of the catalogue fits what was measured, the stage of training and the other failures:"
+
+
 def settings(framework: str, config: dict[str, Any]) -> list[str]:
     """Return every setting as its framework reads it: a keyword argument, a Hydra override or a flag."""
     if framework == "openrlhf":
@@ -57,24 +60,26 @@ def active(report: Report) -> set[Label]:
     return present | {report.diagnosis.label}
 
 
-def sorted_out(report: Report) -> tuple[list[Recommendation], list[Recommendation]]:
-    """Return the remedies to use, and those that would be wrong here."""
-    here = active(report)
-    wrong = [r for r in report.recommendations if here & {*r.contraindicated_for} and not here & {*r.for_}]
-    return [r for r in report.recommendations if r not in wrong], wrong
+def warnings(report: Report) -> list[str]:
+    """Return what must not be done here: remedies of other failures by their names, each group with its reason."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in report.contraindicated:
+        by_reason.setdefault(entry.why, []).append(entry.id)
+    return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
 
 
 def remedy_sections(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:
     """Yield what to do and what not to do."""
-    right, wrong = sorted_out(report)
     training = own_training(report)
     if training is not None:
         yield section("The training configuration", *_training(training))
-    if right:
-        advised = (_remedy(i, r, report, width, verbose) for i, r in enumerate(right, start=1))
-        yield section("What to do", *advised, *_others(report.left_out, verbose))
-    if wrong:
-        yield section("What NOT to do", *(_warning(r, active(report)) for r in wrong))
+    advised = [_remedy(i, r, report, width, verbose) for i, r in enumerate(report.recommendations, start=1)]
+    if advised or report.left_out:
+        nothing = [] if advised else [hanging("  ", NOTHING_FITS)]
+        yield section("What to do", *advised, *nothing, *_others(report.left_out, verbose or not advised))
+    if report.contraindicated:
+        told = (hanging("  do NOT use ", words, prefix_style="bold red") for words in warnings(report))
+        yield section("What NOT to do", *told)
 
 
 def _others(left_out: Sequence[LeftOut], verbose: bool) -> Iterator[RenderableType]:
@@ -195,13 +200,3 @@ def limits(remedy: Recommendation, here: set[Label]) -> list[tuple[str, str]]:
     elsewhere = [label for label in remedy.contraindicated_for if label not in here]
     beside = [("BUT", f"it is contraindicated for {listed(conflicts)}, which is present too")] if conflicts else []
     return beside + ([("do NOT", f"use it for {listed(elsewhere)}")] if elsewhere else [])
-
-
-def _warning(remedy: Recommendation, here: set[Label]) -> RenderableType:
-    return hanging("  do NOT ", warning_words(remedy, here), prefix_style="bold red")
-
-
-def warning_words(remedy: Recommendation, here: set[Label]) -> str:
-    """Return what must not be done here, and why not."""
-    against = listed([label for label in remedy.contraindicated_for if label in here])
-    return f"{remedy.title}: wrong for {against}; it is for {listed(remedy.for_)}. {remedy.why}"

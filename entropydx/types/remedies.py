@@ -114,13 +114,13 @@ class Recommendation(_Advice):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A remedy of the catalogue for the label that a report does not recommend."""
+    """A remedy of the catalogue that a report does not recommend."""
 
     id: str
     title: str
     why: str
-    """A contraindication, the stage of training, a condition that is clear, a key that another remedy sets otherwise,
-    or its place."""
+    """A contraindication, the stage of training, a condition that is clear, a framework without a key for it, a key
+    that another remedy sets otherwise, or its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +130,9 @@ class Choice:
     recommendations: tuple[Recommendation, ...]
     """At most three, the best first."""
     left_out: tuple[LeftOut, ...]
+    """The others for the label."""
+    contraindicated: tuple[LeftOut, ...]
+    """Remedies of other failures that are wrong for one that is present."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,6 +172,8 @@ class Report:
     """What is known of the training, which the recommendations depend on; None: nothing was looked at."""
     left_out: tuple[LeftOut, ...] = ()
     """The other remedies for the label, and why each is not recommended; empty also in reports of before."""
+    contraindicated: tuple[LeftOut, ...] = ()
+    """Remedies of other failures that would deepen one that is present; empty also in reports of before."""
 
     def row(self, name: str) -> MeasurementRow:
         """Return a measurement by its name; a missing one, when the report has none of that name."""

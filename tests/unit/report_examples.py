@@ -20,6 +20,7 @@ from entropydx.types import (
     Finding,
     Interval,
     Label,
+    LeftOut,
     MeasurementRow,
     Op,
     Protocol,
@@ -123,22 +124,14 @@ REFERENCE_RESET = Recommendation(
     evidence=("ProRL trains 2k steps without collapse (arXiv:2505.24864)",),
     references=("arXiv:2505.24864",),
 )
-VOTE = Recommendation(
-    id="majority-vote",
-    title="Sample several answers and vote",
-    why="Voting recovers what single samples lose; it changes nothing when every sample says the same.",
-    for_=(VARIANCE,),
-    contraindicated_for=(COLLAPSE,),
-    config={"decoding": {"n": 8, "temperature": 0.6}},
-    versions={"decoding": "any"},
-    inert_when="the samples agree already",
-    expected="What sampling_spread.majority_gain says.",
-    watch=("sampling_spread.majority_gain",),
-    stop_when="doubling n gains nothing",
-    chosen_because="the verdict is inference variance",
-    evidence=("arXiv:2203.11171",),
-    references=("arXiv:2203.11171",),
+POISON = tuple(
+    LeftOut(id=name, title=title, why="for inference variance, and wrong for training collapse, which is present")
+    for name, title in (
+        ("majority-vote", "Sample several answers and vote"),
+        ("cooling", "Serve at a lower temperature"),
+    )
 )
+LATER = LeftOut(id="entropy-bonus", title="Last: a constant entropy bonus", why="3 remedies come before it")
 
 
 def row(name: str, value: float, ci: Interval | None, unit: str, n: int = 200, **change: Any) -> MeasurementRow:
@@ -384,7 +377,9 @@ def collapsed() -> Report:
                 decisive=True,
             ),
         ),
-        recommendations=(CLIP_HIGHER, REFERENCE_RESET, VOTE),
+        recommendations=(CLIP_HIGHER, REFERENCE_RESET),
+        left_out=(LATER,),
+        contraindicated=POISON,
         examples=(
             Example(about="EDX101", prompt_id="arith-0041", sample_index=0, excerpt="12+7-4=\n12+7=19;19-4=15;A15."),
             Example(about="EDX101", prompt_id="arith-0041", sample_index=5, excerpt="12+7-4=\n12+7=19;19-4=15;A15."),

@@ -169,8 +169,25 @@ def test_poison_in_the_users_file_is_named() -> None:
 
 
 def test_more_than_the_recommended_value_serves_as_well() -> None:
-    settings = {s.key: s.status for s in _clip(_trl(epsilon_high=0.28, num_iterations=4, updates=4.0)).settings}
+    settings = {s.key: s.status for s in _clip(_trl(num_iterations=4, updates=4.0)).settings}
     assert settings["num_iterations"] == "already"
+
+
+def test_a_remedy_that_is_in_place_makes_room_for_another() -> None:
+    there = _trl(epsilon_high=0.28, num_iterations=4, updates=4.0)
+    collapse = _diagnosis(Label.TRAINING_COLLAPSE)
+    assert "clip_higher" not in _ids(_recommend(collapse, (), there))
+    assert _left_out(collapse, (), there)["clip_higher"] == "all of its settings are there already"
+    assert _left_out(collapse, (), there)["kl_cov"] == "trl has no key for it"
+
+
+def test_a_remedy_of_another_failure_that_would_deepen_this_one_is_named() -> None:
+    variance = choose(_diagnosis(Label.INFERENCE_VARIANCE), (), None).contraindicated
+    assert {"entropy_bonus", "kl_cov", "clip_higher"} <= {entry.id for entry in variance}
+    assert {entry.why for entry in variance} >= {
+        "for training collapse, and wrong for inference variance, which is present"
+    }
+    assert choose(_diagnosis(label=Label.HEALTHY), (), None).contraindicated == ()
 
 
 def test_a_moving_teacher_is_named_where_it_is_the_default_of_the_trainer() -> None:

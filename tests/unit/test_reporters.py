@@ -265,20 +265,28 @@ def test_the_telling_rows_are_those_the_verdict_rests_on():
 # ── what to do ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_contraindicated_remedy_is_a_warning_and_never_a_recommendation():
+def test_a_remedy_of_another_failure_is_a_warning_and_never_a_recommendation():
     text = page(collapsed())
-    assert "Sample several answers" not in section(text, "What to do")
-    assert "do NOT Sample several answers and vote: wrong for training collapse" in section(text, "What NOT to do")
+    assert "majority-vote" not in section(text, "What to do")
+    told = " ".join(section(text, "What NOT to do").split())
+    assert "do NOT use majority-vote, cooling: for inference variance, and wrong for training collapse" in told
     assert "do NOT use it for inference variance" in section(text, "What to do")
+
+
+def test_what_was_left_out_is_counted_and_with_verbose_explained():
+    report = collapsed()
+    assert "1 other left out: --verbose says why" in section(page(report), "What to do")
+    assert "not Last: a constant entropy bonus: 3 remedies come before it" in page(report, verbose=True)
+    alone = section(page(replace(report, recommendations=())), "What to do")
+    assert "No remedy of the catalogue fits" in alone
+    assert "3 remedies come before it" in alone, "where nothing is recommended the reasons are what there is to say"
 
 
 def test_a_remedy_against_a_failure_that_is_present_too_says_so():
     base = collapsed()
     both = base.diagnosis.failures | {VARIANCE: FailureAssessment(status="present", severity=0.2)}
-    report = replace(base, diagnosis=replace(base.diagnosis, failures=both))
-    text = page(report)
+    text = page(replace(base, diagnosis=replace(base.diagnosis, failures=both)))
     assert "BUT it is contraindicated for inference variance, which is present too" in section(text, "What to do")
-    assert "BUT it is contraindicated for training collapse, which is present too" in section(text, "What to do")
 
 
 CONFIG = {"a": 0.28, "b": True, "c": "sync it", "d": None, "e": [1, 2]}
