@@ -131,9 +131,8 @@ def choose(diagnosis: Diagnosis, measurements: Sequence[Measurement], training: 
         if rival is None and len(chosen) < MAX_RECOMMENDATIONS:
             chosen.append((remedy, evidence))
         else:
-            place = _useless(remedy, training) or f"{MAX_RECOMMENDATIONS} remedies come before it"
-            why = f"{rival.id} sets a key of it otherwise" if rival else place
-            left_out.append(LeftOut(id=remedy.id, title=remedy.title, why=why))
+            place = f"{rival.id} sets a key of it otherwise" if rival else f"{MAX_RECOMMENDATIONS} remedies come before it"
+            left_out.append(LeftOut(id=remedy.id, title=remedy.title, why=_useless(remedy, training) or place))
     return Choice(
         recommendations=tuple(_advise(remedy, diagnosis.label, evidence, training) for remedy, evidence in chosen),
         left_out=tuple(left_out),

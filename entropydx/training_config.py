@@ -83,7 +83,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "actor_rollout_ref.rollout.top_p": 1,
         "algorithm.adv_estimator": "gae",
         "algorithm.filter_groups.enable": False,
-        "algorithm.filter_groups.max_num_gen_batches": 0,
         "algorithm.filter_groups.metric": "reward",
         "algorithm.norm_adv_by_std_in_grpo": True,
         "data.train_batch_size": 1024,
@@ -91,7 +90,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "openrlhf": {
         "--actor.entropy_coef": None,
         "--actor.eps_clip_low_high": None,
-        "--algo.advantage.no_std_norm": False,
+        "--algo.advantage.estimator": "gae",
         "--algo.dynamic_filtering_enable": False,
         "--algo.dynamic_filtering_range": [0, 1],
         "--algo.kl.estimator": "k1",
