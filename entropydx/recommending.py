@@ -131,7 +131,8 @@ def choose(diagnosis: Diagnosis, measurements: Sequence[Measurement], training: 
         if rival is None and len(chosen) < MAX_RECOMMENDATIONS:
             chosen.append((remedy, evidence))
         else:
-            place = f"{rival.id} sets a key of it otherwise" if rival else f"{MAX_RECOMMENDATIONS} remedies come before it"
+            ahead = f"{MAX_RECOMMENDATIONS} remedies come before it"
+            place = f"{rival.id} sets a key of it otherwise" if rival else ahead
             left_out.append(LeftOut(id=remedy.id, title=remedy.title, why=_useless(remedy, training) or place))
     return Choice(
         recommendations=tuple(_advise(remedy, diagnosis.label, evidence, training) for remedy, evidence in chosen),
