@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from entropydx.organisms.corpus import Style
 from entropydx.organisms.doses import DistillDose, Dose, GRPODose, SFTDose
-from entropydx.trials.arms import COOLED, UNTOUCHED, VOTE, Arm, Trial, decode, decoding, keys_of
+from entropydx.trials.arms import AS_IT_IS, COOLED, UNTOUCHED, VOTE, Arm, Trial, decode, decoding, keys_of
 from entropydx.types import Domain, Label
 
 BOTH: tuple[Domain, Domain] = ("in", "out")
@@ -190,6 +190,22 @@ VARIANCE = Trial(
             dose=replace(_PLAIN, extra=keys_of("entropy_bonus", entropy_coef=0.02)),
             note="0.02 in place of 0.005: the run is 30 updates long; against plain GRPO",
             against=PLAIN_GRPO,
+        ),
+        Arm(
+            name="entropy_bonus, strong",
+            role="opposite",
+            remedy="entropy_bonus",
+            dose=replace(_PLAIN, extra=keys_of("entropy_bonus", entropy_coef=0.1)),
+            note="0.1 in place of 0.005, to see what much of it does; against plain GRPO",
+            against=PLAIN_GRPO,
+        ),
+        Arm(
+            name="higher_temperature",
+            role="control",
+            dose=decoding(1.4),
+            note="one answer each at temperature 1.4, against one at 1 of the checkpoint as it is",
+            against=AS_IT_IS,
+            served=COOLED,
         ),
         Arm(
             name="clip_higher",
