@@ -131,7 +131,7 @@ def build_report(origin: Provenance, judged: Judged, samples: Samples | None, pr
         For the excerpts; None keeps those of `previous`.
     """
     diagnosis = judged.diagnosis
-    training = None if origin.training is None else with_warnings(origin.training, diagnosis)
+    training = None if origin.training is None else with_warnings(origin.training, diagnosis, judged.findings)
     summary, settling = " ".join([diagnosis.summary, *origin.caveats()]), origin.settling(diagnosis.would_settle_it)
     diagnosis = replace(diagnosis, summary=summary, would_settle_it=settling)
     examples = pick_examples(judged.findings, samples) if samples is not None else previous.examples if previous else ()

@@ -8,74 +8,80 @@ Two that set one key to two values are alternatives: the better one is recommend
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from entropydx import plugins
 from entropydx.errors import PluginNotFoundError
 from entropydx.findings import Measurements, all_of, judge_condition
+from entropydx.own_settings import clash_of, inapplicable, not_compared, settings_beside
 from entropydx.training_config import effective, holds
 from entropydx.types import (
     FAILURES,
     Choice,
     Clash,
+    Comparison,
     Condition,
     Diagnosis,
     Evidence,
+    Finding,
     Label,
     LeftOut,
     Measurement,
     Recommendation,
     Remedy,
-    Setting,
     Status,
     Training,
 )
-from entropydx.types.remedies import SettingStatus
 
 MAX_RECOMMENDATIONS = 3
-_TO_SPREAD = "it pushes towards more entropy, which widens the spread of answers"
-AT_LEAST = ("num_iterations", "num_generations", "per_device_train_batch_size", "actor_rollout_ref.rollout.n")
-"""Keys of which more than the recommended value serves as well."""
+BONUSES = (
+    ("trl", "entropy_coef"),
+    ("trl", "use_adaptive_entropy"),
+    ("verl", "actor_rollout_ref.actor.entropy_coeff"),
+    ("openrlhf", "--actor.entropy_coef"),
+)
+TEMPERATURES = (
+    ("trl", "temperature"),
+    ("verl", "actor_rollout_ref.rollout.temperature"),
+    ("openrlhf", "--rollout.temperature"),
+)
+
+
+def _hazards(keys: Iterable[tuple[str, str]], op: Comparison, value: Any, why: str) -> tuple[Clash, ...]:
+    """Return one hazard in the words of every framework."""
+    return tuple(Clash(framework=name, key=key, op=op, value=value, effect="conflict", why=why) for name, key in keys)
+
+
 HAZARDS: dict[Label, tuple[Clash, ...]] = {
-    Label.INFERENCE_VARIANCE: tuple(
-        Clash(framework=name, key=key, op=">", value=0, effect="conflict", why=_TO_SPREAD)
-        for name, key in (
-            ("trl", "entropy_coef"),
-            ("trl", "use_adaptive_entropy"),
-            ("verl", "actor_rollout_ref.actor.entropy_coeff"),
-            ("openrlhf", "--actor.entropy_coef"),
-        )
+    Label.INFERENCE_VARIANCE: _hazards(
+        BONUSES, ">", 0, "it pushes towards more entropy, which widens the spread of answers"
     ),
-    Label.TRAINING_COLLAPSE: tuple(
-        Clash(
-            framework=name,
-            key=key,
-            op="<",
-            value=1.0,
-            effect="conflict",
-            why="rollouts colder than the policy show the learner its favourite answers only",
-        )
-        for name, key in (
-            ("trl", "temperature"),
-            ("verl", "actor_rollout_ref.rollout.temperature"),
-            ("openrlhf", "--rollout.temperature"),
-        )
-    ),
-    Label.TEACHER_OVERCONFIDENCE: (
-        Clash(
-            framework="trl",
-            key="teacher_model_kind",
-            op="==",
-            value="ema",
-            effect="conflict",
-            why="a teacher that follows its student hardens what the student has taken over (arXiv:2603.24472) [N]",
+    Label.TRAINING_COLLAPSE: (
+        *_hazards(
+            TEMPERATURES, "<", 1.0, "rollouts colder than the policy show the learner its favourite answers only"
+        ),
+        *_hazards(
+            BONUSES,
+            "<",
+            0,
+            "a negative coefficient rewards the loss of entropy: -0.001 speeds it (arXiv:2511.05993) [N]",
         ),
     ),
+    Label.TEACHER_OVERCONFIDENCE: _hazards(
+        (("trl", "teacher_model_kind"),),
+        "==",
+        "ema",
+        "a teacher that follows its student hardens what the student has taken over (arXiv:2603.24472) [N]",
+    ),
+    Label.ABNORMAL: _hazards(
+        BONUSES, ">", 0, "it pushes towards more entropy, of which there is too much: 0.01 explodes it [N]"
+    ),
 }
-"""Settings that are poison for a failure, whatever is recommended."""
+"""Settings that are poison for a failure, whatever is recommended; for `abnormal` where too much entropy named it."""
 
 
 def catalogue() -> tuple[Remedy, ...]:
@@ -175,20 +181,30 @@ def _agree(one: Remedy, other: Remedy) -> bool:
     )
 
 
-def with_warnings(training: Training, diagnosis: Diagnosis) -> Training:
-    """Return the training with a warning for every setting that is poison for a failure that is present."""
+def with_warnings(training: Training, diagnosis: Diagnosis, findings: Sequence[Finding] = ()) -> Training:
+    """Return the training with a warning for every setting that is poison for what was diagnosed."""
     if training.framework is None:
         return training
     present = [Label(name) for name, a in diagnosis.failures.items() if a.status == "present"]
+    if diagnosis.label == Label.ABNORMAL and _exploded(findings):
+        present.append(Label.ABNORMAL)
     found = [
-        f"{clash.key} is {effective(clash.framework, training.config, clash.key)}: {clash.why}; wrong for {label.words}"
+        f"{clash.key} is {effective(training, clash.key)}: {clash.why}; wrong for {label.words}"
         for label in present
         for clash in HAZARDS.get(label, ())
-        if clash.framework == training.framework
-        and (clash.key in training.config or training.stage == "distillation")  # whose default is the poison
-        and holds(clash.framework, training, clash.key, clash.op, clash.value)
+        if clash.framework == training.framework and holds(training, clash.key, clash.op, clash.value)
     ]
     return replace(training, warnings=tuple(found))
+
+
+def _exploded(findings: Sequence[Finding]) -> bool:
+    """Return whether a checkpoint was called abnormal for too much entropy."""
+    fired = (f for f in findings if f.failure == Label.ABNORMAL and f.status == "fired")
+    return any(
+        e.measurement.startswith("token_entropy.") and e.op == ">" and e.status == "fired"
+        for f in fired
+        for e in f.evidence
+    )
 
 
 def _conditions(when: Sequence[Condition], measured: Measurements) -> tuple[Status, tuple[Evidence, ...]]:
@@ -207,33 +223,14 @@ def _useless(remedy: Remedy, training: Training | None) -> str | None:
         return None
     if remedy.config and training.framework not in remedy.config and "decoding" not in remedy.config:
         return f"{training.framework} has no key for it"
-    clash = _clash(remedy, training)
+    beyond = inapplicable(remedy, training)
+    if beyond is not None:
+        return beyond
+    clash = clash_of(remedy, training)
     if clash is not None:
         return f"{clash.effect}: {clash.why}"
-    settings = _settings(remedy, training)
+    settings = settings_beside(remedy, training)
     return "all of its settings are there already" if settings and {s.status for s in settings} == {"already"} else None
-
-
-def _clash(remedy: Remedy, training: Training) -> Clash | None:
-    """Return the first setting of the user's beside which the remedy is inert or harmful, as the remedy leaves it."""
-    framework = training.framework
-    own = remedy.config.get(framework or "", {})
-    for clash in remedy.clashes:
-        if clash.framework != framework or clash.key in own:
-            continue
-        if holds(clash.framework, _with(training, own), clash.key, clash.op, clash.value):
-            return clash
-    return None
-
-
-def _with(training: Training, own: Mapping[str, object]) -> Training:
-    """Return the training with a remedy's settings in place: TRL's `num_iterations` makes updates of its own."""
-    factor = own.get("num_iterations")
-    updates = training.updates_per_rollout
-    current = effective("trl", training.config, "num_iterations")
-    if updates and current and isinstance(factor, int):
-        updates = updates / current * max(factor, current)
-    return replace(training, config={**training.config, **own}, updates_per_rollout=updates)
 
 
 def _advise(remedy: Remedy, label: Label, evidence: Sequence[Evidence], training: Training | None) -> Recommendation:
@@ -242,7 +239,7 @@ def _advise(remedy: Remedy, label: Label, evidence: Sequence[Evidence], training
     return Recommendation(
         **shared,
         chosen_because=_because(remedy, label, evidence, training),
-        settings=() if training is None else _settings(remedy, training),
+        settings=() if training is None else settings_beside(remedy, training),
     )
 
 
@@ -258,6 +255,9 @@ def _because(remedy: Remedy, label: Label, evidence: Sequence[Evidence], trainin
     unmeasured = len(remedy.when) and not evidence
     if unmeasured:
         reasons.append("whether its condition holds is not decided")
+    apart = None if training is None else not_compared(remedy, training)
+    if apart is not None:
+        reasons.append(apart)
     return "; ".join(reasons)
 
 
@@ -267,41 +267,3 @@ def _comparison(e: Evidence) -> str:
     assert e.ci is not None
     relation = e.op if e.status == "fired" else f"not {e.op}"
     return f"{e.measurement} {e.value:.3g} [{e.ci[0]:.3g}, {e.ci[1]:.3g}] {relation} {e.threshold:g}"
-
-
-def _settings(remedy: Remedy, training: Training) -> tuple[Setting, ...]:
-    """Return each of its settings for the user's framework beside the user's own."""
-    framework = training.framework
-    if framework is None or framework not in remedy.config:
-        return ()
-    clash = _clash(remedy, training)
-    found = []
-    for key, wanted in remedy.config[framework].items():
-        current = effective(framework, training.config, key)
-        in_file = key in training.config
-        status: SettingStatus = "change" if in_file else "add"
-        if _same(wanted, current) or (key in AT_LEAST and isinstance(current, int) and current >= wanted):
-            status = "already"
-        elif clash is not None:
-            status = clash.effect
-        found.append(
-            Setting(
-                framework=framework,
-                key=key,
-                recommended=wanted,
-                current=current,
-                in_file=in_file,
-                status=status,
-                why=clash.why if clash is not None and status == clash.effect else "",
-            )
-        )
-    return tuple(found)
-
-
-def _same(wanted: object, current: object) -> bool:
-    """Return whether two values mean the same: a flag without a word is True, and two words are two numbers."""
-    if wanted == "":
-        return current is True
-    if isinstance(wanted, str) and isinstance(current, list | tuple):
-        return wanted.split() == [f"{value:g}" if isinstance(value, float | int) else str(value) for value in current]
-    return bool(wanted == current)

@@ -1,8 +1,8 @@
 """What a user's training configuration says: the framework, the stage of training, and the settings that matter here.
 
-Formats: TRL's flat keys (`GRPOConfig`, `SFTConfig`, experimental `SDPOConfig`), verl's nested Hydra configuration or a
-list of its overrides, OpenRLHF's dotted flags; YAML or JSON. Nothing is executed, and of the file only the keys that
-the catalogue knows are kept: a report is no place for a user's secrets.
+Formats: TRL's flat keys (`GRPOConfig`, `SFTConfig`, `DistillationConfig`, experimental `SDPOConfig`), verl's nested
+Hydra configuration or a list of its overrides, OpenRLHF's dotted flags; YAML or JSON. Nothing is executed, and of the
+file only the keys that the catalogue knows are kept: a report is no place for a user's secrets.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from entropydx.errors import ConfigError
+from entropydx.trainers import DEFAULTS, TRAINERS, preference, recognised
 from entropydx.types import Comparison, Remedy, Stage, Training
 
 MEND = "give the YAML or JSON of TRL's, verl's or OpenRLHF's arguments"
@@ -29,88 +30,12 @@ MOST_SETTINGS = 100_000
 """A few aliases of YAML can stand for more settings than memory holds; the three frameworks have some hundreds."""
 LONGEST = 200
 """Characters of a setting that is a word, and values of one that is a list."""
+HOPS = 20
+"""Of one interpolation to the next, before a file is taken to go round in a circle."""
+BYPASS, BYPASS_LOSS = "algorithm.rollout_correction.bypass_mode", "algorithm.rollout_correction.loss_type"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "trl": {
-        "beta": 0.0,
-        "dont_reprompt_on_self_success": True,
-        "entropy_coef": 0.0,
-        "entropy_coef_delta": 0.005,
-        "entropy_coef_max": 1.0,
-        "entropy_target": 0.2,
-        "epsilon": 0.2,
-        "epsilon_high": None,
-        "gradient_accumulation_steps": 1,
-        "loss_type": "dapo",
-        "num_generations": 8,
-        "num_iterations": 1,
-        "per_device_train_batch_size": 8,
-        "ref_model_mixup_alpha": 0.6,
-        "ref_model_sync_steps": 512,
-        "remove_thinking_from_demonstration": False,
-        "scale_rewards": "group",
-        "steps_per_generation": None,
-        "sync_ref_model": False,
-        "teacher_model_kind": "ema",
-        "temperature": 1.0,
-        "top_entropy_quantile": 1.0,
-        "top_p": 1.0,
-        "use_adaptive_entropy": False,
-        "use_liger_kernel": False,
-        "use_successful_as_teacher": True,
-    },
-    "verl": {
-        "actor_rollout_ref.actor.clip_ratio_c": 3.0,
-        "actor_rollout_ref.actor.clip_ratio_high": 0.2,
-        "actor_rollout_ref.actor.clip_ratio_low": 0.2,
-        "actor_rollout_ref.actor.entropy_coeff": 0,
-        "actor_rollout_ref.actor.kl_loss_coef": 0.001,
-        "actor_rollout_ref.actor.kl_loss_type": "low_var_kl",
-        "actor_rollout_ref.actor.policy_loss.clip_cov_lb": 1.0,
-        "actor_rollout_ref.actor.policy_loss.clip_cov_ratio": 0.0002,
-        "actor_rollout_ref.actor.policy_loss.clip_cov_ub": 5.0,
-        "actor_rollout_ref.actor.policy_loss.kl_cov_ratio": 0.0002,
-        "actor_rollout_ref.actor.policy_loss.loss_mode": "vanilla",
-        "actor_rollout_ref.actor.policy_loss.ppo_kl_coef": 0.1,
-        "actor_rollout_ref.actor.ppo_epochs": 1,
-        "actor_rollout_ref.actor.ppo_mini_batch_size": 256,
-        "actor_rollout_ref.actor.tau_neg": 1.05,
-        "actor_rollout_ref.actor.tau_pos": 1.0,
-        "actor_rollout_ref.actor.use_kl_loss": False,
-        "actor_rollout_ref.rollout.n": 1,
-        "actor_rollout_ref.rollout.temperature": 1.0,
-        "actor_rollout_ref.rollout.top_p": 1,
-        "algorithm.adv_estimator": "gae",
-        "algorithm.filter_groups.enable": False,
-        "algorithm.filter_groups.metric": "reward",
-        "algorithm.norm_adv_by_std_in_grpo": True,
-        "data.train_batch_size": 1024,
-    },
-    "openrlhf": {
-        "--actor.entropy_coef": None,
-        "--actor.eps_clip_low_high": None,
-        "--algo.advantage.estimator": "gae",
-        "--algo.dynamic_filtering_enable": False,
-        "--algo.dynamic_filtering_range": [0, 1],
-        "--algo.kl.estimator": "k1",
-        "--algo.kl.init_coef": 0.01,
-        "--algo.kl.use_loss": False,
-        "--rollout.batch_size": 1024,
-        "--rollout.n_samples_per_prompt": 1,
-        "--rollout.temperature": 1.0,
-        "--rollout.top_p": 1.0,
-        "--train.batch_size": 128,
-        "--train.max_epochs": 1,
-    },
-}
-"""What each framework does when its file is silent: TRL 1.16.0, verl 0.9.1, OpenRLHF 0.11.2; tested against them."""
-
-GRPO_ONLY = {"num_generations", "max_completion_length", "num_iterations", "scale_rewards", "epsilon", "reward_funcs"}
-SFT_ONLY = {"completion_only_loss", "assistant_only_loss", "packing", "dataset_text_field"}
-SDPO_ONLY = {"teacher_model_kind", "remove_thinking_from_demonstration", "distillation_alpha", "teacher_update_rate"}
-VERL_ROOTS = {"actor_rollout_ref", "algorithm"}
-OPENRLHF_ROOTS = {"actor", "algo", "rollout", "ds", "train"}
+_REFERENCE = re.compile(r"\$\{(?:oc\.select:\s*([\w.]+)\s*(?:,[^{}]*)?|([\w.]+))\}")
+"""Another key of the same file, as OmegaConf writes it."""
 COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -133,24 +58,25 @@ def read_training(path: Path, catalogue: Iterable[Remedy]) -> Training:
         The file cannot be read, is neither YAML nor JSON, or is the configuration of none of the three.
     """
     flat = {key: _number(value) for key, value in _flat(path, _document(path)).items()}
-    framework, stage = _recognise(path, flat)
-    if framework == "trl" and isinstance(flat.get("scale_rewards"), bool):
-        flat["scale_rewards"] = "group" if flat["scale_rewards"] else "none"  # as its own configuration reads it
-    if framework == "openrlhf":
-        flat = {f"--{key.lstrip('-')}": value for key, value in flat.items()}
+    framework, trainer, stage = _recognise(path, flat)
     known = _known(framework, catalogue)
-    config = {key: value for key, value in sorted(flat.items()) if key in known}
+    dashes = "--" if framework == "openrlhf" else ""
+    told = {f"{dashes}{key.lstrip('-')}": _followed(flat, key) for key in flat}
+    config = {key: value for key, value in sorted(told.items()) if key in known}
+    if framework == "trl" and isinstance(config.get("scale_rewards"), bool):
+        config["scale_rewards"] = "group" if config["scale_rewards"] else "none"  # as its own configuration reads it
     for key, value in config.items():
         if not _is_setting(value):
             raise ConfigError(f"{path}: {key} is {repr(value)[:40]}, which is no value of a setting", MEND)
-    return Training(
+    training = Training(
         stage=stage,
         source=f"the training configuration {path.name}",
         framework=framework,
+        trainer=trainer,
         file=str(path),
         config=config,
-        updates_per_rollout=updates_per_rollout(framework, flat),
     )
+    return replace(training, updates_per_rollout=updates_per_rollout(training))
 
 
 def _document(path: Path) -> Any:
@@ -174,7 +100,9 @@ def _what(error: Exception) -> str:
 
 
 def _flat(path: Path, document: Any) -> dict[str, Any]:
-    """Return dotted keys; a list of `key=value` strings is one of Hydra's overrides."""
+    """Return dotted keys; a list of `key=value` strings is one of Hydra's overrides, in which `~key` takes one out."""
+    if isinstance(document, list):
+        document = [item for item in document if not (isinstance(item, str) and item.startswith("~"))]
     if document and isinstance(document, list) and all(isinstance(item, str) and "=" in item for item in document):
         pairs = (item.lstrip("+").split("=", 1) for item in document)
         return {key: _override(value) for key, value in pairs}
@@ -223,19 +151,34 @@ def _leaves(table: Mapping[Any, Any], prefix: str) -> Iterable[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _recognise(path: Path, flat: Mapping[str, Any]) -> tuple[str, Stage]:
-    roots = {key.lstrip("-").split(".")[0] for key in flat}
-    if VERL_ROOTS & roots:
-        return "verl", "distillation" if flat.get("distillation.enabled") is True else "rl"
-    if {"optim", "data", "trainer", "model"} <= roots:
-        return "verl", "sft"
-    if any("." in key for key in flat) and OPENRLHF_ROOTS & roots:
-        return "openrlhf", "rl" if {"algo", "rollout"} & roots else "sft"
-    stages: dict[Stage, set[str]] = {"distillation": SDPO_ONLY, "rl": GRPO_ONLY, "sft": SFT_ONLY}
-    stage = next((stage for stage, keys in stages.items() if keys & roots), None)
-    if stage is None:
-        raise ConfigError(f"{path} is the configuration of neither TRL, verl nor OpenRLHF", MEND)
-    return "trl", stage
+def computed(value: Any) -> bool:
+    """Return whether a value is one that the framework works out when it reads the file: an interpolation."""
+    return isinstance(value, str) and "${" in value
+
+
+def _followed(flat: Mapping[str, Any], key: str) -> Any:
+    """Return a setting, or that of the key of the same file which it names; an interpolation of all else stays."""
+    value = flat[key]
+    for _ in range(HOPS):
+        found = _REFERENCE.fullmatch(value) if isinstance(value, str) and len(value) <= LONGEST else None
+        if found is None:
+            break
+        name = found[1] or found[2]
+        up = len(name) - len(name.lstrip("."))
+        key = ".".join([*key.split(".")[:-up], name[up:]]) if up else name
+        if key not in flat:
+            break
+        value = flat[key]
+    return value
+
+
+def _recognise(path: Path, flat: Mapping[str, Any]) -> tuple[str, str, Stage]:
+    found = recognised(flat)
+    if found is not None:
+        return found
+    if preference({key.lstrip("-") for key in flat}):
+        raise ConfigError(f"{path} is of preference tuning or of a reward model, and no remedy is for these", MEND)
+    raise ConfigError(f"{path} is the configuration of neither TRL, verl nor OpenRLHF", MEND)
 
 
 def _known(framework: str, catalogue: Iterable[Remedy]) -> set[str]:
@@ -249,39 +192,102 @@ def _known(framework: str, catalogue: Iterable[Remedy]) -> set[str]:
 # ── what follows from several settings ────────────────────────────────────────────────────────────
 
 
-def effective(framework: str, config: Mapping[str, Any], key: str) -> Any:
-    """Return a setting, or the framework's default where the configuration is silent; None when neither is known."""
-    return config[key] if key in config else DEFAULTS[framework].get(key)
+def trainer_of(training: Training) -> str | None:
+    """Return the trainer that the file is of; of a report that does not name it, the first one of the stage."""
+    if training.framework is None or training.trainer is not None:
+        return training.trainer
+    if training.stage == "sft":
+        return "sft"
+    return "distillation" if (training.framework, training.stage) == ("trl", "distillation") else first(training)
 
 
-def updates_per_rollout(framework: str, config: Mapping[str, Any]) -> float | None:
-    """Return the optimiser steps taken on one batch of rollouts; None where it hangs on what the file does not say.
+def first(training: Training) -> str:
+    """Return the trainer of the framework that most remedies are for."""
+    return next(iter(TRAINERS[training.framework or "trl"]))
 
-    TRL: `num_iterations` x `steps_per_generation` / `gradient_accumulation_steps`. verl: `ppo_epochs` x prompts of a
+
+def effective(training: Training, key: str) -> Any:
+    """Return a setting, or the trainer's default where the file is silent; None when neither is known."""
+    if key in training.config:
+        value = training.config[key]
+        return None if computed(value) else value
+    name = trainer_of(training)
+    return None if name is None else TRAINERS[training.framework or "trl"].get(name, {}).get(key)
+
+
+def updates_per_rollout(training: Training) -> float | None:
+    """Return the optimiser steps taken on one batch of rollouts; None: no rollouts, or it hangs on what is not said.
+
+    TRL: `num_iterations` x batches of a rollout / `gradient_accumulation_steps`. verl: `ppo_epochs` x prompts of a
     rollout / prompts of a mini-batch. OpenRLHF: `max_epochs` x samples of a rollout / samples of a batch.
     """
 
     def of(key: str) -> Any:
-        return effective(framework, config, key)
+        return effective(training, key)
 
     try:
-        if framework == "trl":
-            if "generation_batch_size" in config:  # in samples over all devices, whose number the file does not say
-                return None
-            accumulated = of("gradient_accumulation_steps")
-            return float(of("num_iterations") * (of("steps_per_generation") or accumulated) / accumulated)
-        if framework == "verl":
+        if training.framework == "trl":
+            return float(of("num_iterations") * _batches(training) / of("gradient_accumulation_steps"))
+        if training.framework == "verl":
             size = of("actor_rollout_ref.actor.ppo_mini_batch_size")
             return float(of("actor_rollout_ref.actor.ppo_epochs") * of("data.train_batch_size") / size)
         drawn = of("--rollout.batch_size") * of("--rollout.n_samples_per_prompt")
         return float(of("--train.max_epochs") * drawn / of("--train.batch_size"))
-    except (TypeError, ZeroDivisionError, OverflowError):
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
 
 
-def holds(framework: str, training: Training, key: str, op: Comparison, value: Any) -> bool:
+def _batches(training: Training) -> Any:
+    """Return how many batches of a device TRL draws at once; None: the file names samples, but not the processes."""
+    steps, drawn = (training.config.get(key) for key in ("steps_per_generation", "generation_batch_size"))
+    if computed(steps) or computed(drawn):
+        return None
+    if steps or not drawn:
+        return steps or effective(training, "gradient_accumulation_steps")
+    return 1 if drawn == effective(training, "per_device_train_batch_size") else None  # then there is one process
+
+
+def processes(training: Training) -> int:
+    """Return how many processes TRL's file was written by, as far as its derived values tell; else 1."""
+    config = training.config
+    drawn, steps = config.get("generation_batch_size"), config.get("steps_per_generation")
+    size = effective(training, "per_device_train_batch_size")
+    if not (_is_count(drawn) and _is_count(steps) and _is_count(size)):
+        return 1
+    return max(1, drawn // (size * steps))
+
+
+def whole_groups(training: Training, n_processes: int) -> bool | None:
+    """Return whether TRL's batch of completions holds whole groups, without which it refuses to start; None: unknown.
+
+    As its own configuration checks it. A dumped file has the samples and the steps, the one worked out of the other.
+    """
+    groups, drawn = effective(training, "num_generations"), training.config.get("generation_batch_size")
+    if drawn is None or training.config.get("steps_per_generation"):
+        size, steps = effective(training, "per_device_train_batch_size"), _batches(training)
+        drawn = size * steps * n_processes if _is_count(size) and _is_count(steps) else None
+    return drawn % groups == 0 if _is_count(groups) and _is_count(drawn) else None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and value > 0
+
+
+def replaces_loss(training: Training) -> bool:
+    """Return whether verl puts a loss of its own in place of the file's: its older trainer does, in its bypass mode."""
+    return effective(training, BYPASS) is True and effective(training, "trainer.use_v1") is False
+
+
+def clips_in_bypass(training: Training) -> bool:
+    """Return whether the loss that verl uses in its bypass mode clips."""
+    return not replaces_loss(training) or effective(training, BYPASS_LOSS) == "ppo_clip"
+
+
+def holds(training: Training, key: str, op: Comparison, value: Any) -> bool:
     """Return whether a training configuration has a setting; an unknown one is not held."""
-    current = training.updates_per_rollout if key == UPDATES else effective(framework, training.config, key)
+    if key == UPDATES and effective(training, BYPASS) is True and clips_in_bypass(training):
+        return False  # verl's old log-probs are the rollout engine's then: the ratio is not 1, however few the updates
+    current = training.updates_per_rollout if key == UPDATES else effective(training, key)
     if current is None:
         return False
     try:

@@ -101,6 +101,17 @@ remedy = (
         references=("arXiv:2505.24864", "arXiv:2507.12507", "arXiv:2504.07912"),
         order=40,
         stages=("rl",),
+        clashes=(
+            Clash(
+                framework="trl",
+                key="use_peft",
+                op="==",
+                value=True,
+                effect="conflict",
+                why="TRL refuses sync_ref_model with an adapter, which has no reference of its own (read in its "
+                "source): take the KL alone, or train all weights",
+            ),
+        ),
         promises=(
             entropy_promise("does_not_fall", "a KL of 0.001-0.1 stabilises it [N]"),
             Promise(

@@ -61,7 +61,7 @@ STATUS: dict[Presence, tuple[str, str]] = {
     "undetermined": ("?", "warn"),
 }
 """Sign and class; the word stands beside them."""
-SETTINGS: dict[SettingStatus, str] = {"already": "", "inert": "warn", "conflict": "bad"}
+SETTINGS: dict[SettingStatus, str] = {"already": "", "inert": "warn", "unknown": "warn", "conflict": "bad"}
 """What is neither added nor changed, to the class of its colour."""
 SNIPPET = 64
 """Characters of a line of configuration that fit beside nothing else."""

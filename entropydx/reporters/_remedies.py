@@ -144,7 +144,7 @@ def training_words(training: Training) -> str:
 
 def setting_words(setting: Setting) -> str:
     """Return a recommended setting beside the user's own, in a line that needs no colour."""
-    mark = {"already": "=", "add": "+", "change": "~"}.get(setting.status, "!")
+    mark = {"already": "=", "add": "+", "change": "~", "unknown": "?"}.get(setting.status, "!")
     wanted, said = setting_parts(setting)
     return f"{mark} {wanted}: {said}"
 
@@ -153,13 +153,16 @@ def setting_parts(setting: Setting) -> tuple[str, str]:
     """Return a recommended setting as its framework reads it, and what the user's own configuration says of it."""
     (wanted,) = settings(setting.framework, {setting.key: setting.recommended})
     if setting.status == "already":
-        return wanted, f"there already{'' if setting.in_file else ', as the default'}"
+        why = f": {setting.current!r}, and {setting.why}" if setting.why else ""
+        return wanted, f"there already{'' if setting.in_file else ', as the default'}{why}"
+    if setting.status == "unknown":
+        return wanted, f"the file says {setting.current!r}: {setting.why}"
     says = "the file says" if setting.in_file else "the file is silent, and the default is"
     why = f"; {setting.status.upper()}: {setting.why}" if setting.why else ""
     return wanted, f"{says} {setting.current!r}{why}"
 
 
-_SETTING_STYLE = {"already": "dim", "inert": "yellow", "conflict": "bold red"}
+_SETTING_STYLE = {"already": "dim", "inert": "yellow", "unknown": "yellow", "conflict": "bold red"}
 
 
 def _setting(setting: Setting) -> RenderableType:

@@ -11,7 +11,7 @@ from entropydx.types.labels import Label
 Stage = Literal["sft", "rl", "distillation"]
 """Of training: supervised tuning, reinforcement learning, distillation from a teacher that knew the answer."""
 Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
-SettingStatus = Literal["add", "change", "already", "inert", "conflict"]
+SettingStatus = Literal["add", "change", "already", "inert", "conflict", "unknown"]
 Course = Literal["rises", "falls", "does_not_fall", "does_not_rise"]
 """Of a measurement, from the run before a remedy to the run after it. The first two are what the remedy is for; the
 others are what it leaves as it is, at least."""
@@ -54,9 +54,10 @@ class Setting:
     """Whether the file sets the key."""
     status: SettingStatus
     """add: the file is silent and the default differs; change: it says otherwise; already: nothing to do; inert: it
-    would do nothing beside another setting; conflict: it works against another setting."""
+    would do nothing beside another setting; conflict: it works against another setting; unknown: the file works it
+    out when it is read."""
     why: str = ""
-    """Of an inert or conflicting one."""
+    """Of one that is inert, in conflict or unknown, and of one that is there already without being the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,9 @@ class Training:
     """Where that comes from, in words; empty when nothing tells."""
     framework: str | None = None
     """trl, verl or openrlhf; None: no training configuration was given."""
+    trainer: str | None = None
+    """Whose defaults count: of TRL grpo, rloo, sft, sdpo, sdft, self_distillation (one of these two) or distillation,
+    of verl and OpenRLHF ppo or sft; None: no training configuration was given."""
     file: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     """Those of the file's settings that the catalogue knows, by the framework's own keys."""

@@ -9,13 +9,16 @@ from entropydx.recommending import MAX_RECOMMENDATIONS, catalogue, choose, with_
 from entropydx.types import (
     FAILURES,
     Diagnosis,
+    Evidence,
     FailureAssessment,
+    Finding,
     Interval,
     Label,
     Measured,
     Measurement,
     Recommendation,
     Stage,
+    Status,
     Training,
 )
 
@@ -191,6 +194,61 @@ def test_a_remedy_of_another_failure_that_would_deepen_this_one_is_named() -> No
 
 
 def test_a_moving_teacher_is_named_where_it_is_the_default_of_the_trainer() -> None:
-    silent = replace(_trl(), stage="distillation")
-    assert len(with_warnings(silent, _diagnosis(Label.TEACHER_OVERCONFIDENCE)).warnings) == 1
-    assert with_warnings(_trl(), _diagnosis(Label.TEACHER_OVERCONFIDENCE)).warnings == ()
+    overconfident = _diagnosis(Label.TEACHER_OVERCONFIDENCE)
+    silent = replace(_trl(), stage="distillation", trainer="sdpo")
+    assert len(with_warnings(silent, overconfident).warnings) == 1
+    assert with_warnings(replace(silent, config={"teacher_model_kind": "base"}), overconfident).warnings == ()
+    for other in ("sft", "distillation", "sdft", "self_distillation"):
+        assert with_warnings(replace(silent, trainer=other), overconfident).warnings == ()
+    assert with_warnings(_trl(), overconfident).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("framework", "key"),
+    [
+        ("trl", "entropy_coef"),
+        ("verl", "actor_rollout_ref.actor.entropy_coeff"),
+        ("openrlhf", "--actor.entropy_coef"),
+    ],
+)
+def test_a_reward_for_the_loss_of_entropy_is_poison_for_a_collapse(framework: str, key: str) -> None:
+    own = Training(stage="rl", source="a file", framework=framework, config={key: -0.001})
+    assert f"{key} is -0.001" in with_warnings(own, _diagnosis(Label.TRAINING_COLLAPSE)).warnings[0]
+    assert with_warnings(own, _diagnosis(Label.INFERENCE_VARIANCE)).warnings == ()
+
+
+def _abnormal(measurement: str, status: Status = "fired") -> Finding:
+    seen = Evidence(
+        measurement=measurement,
+        field="value",
+        value=0.9,
+        ci=(0.8, 1.0),
+        op=">",
+        threshold=0.5,
+        unit="",
+        source="a test",
+        status=status,
+        strength=1.0,
+        n=9,
+    )
+    return Finding(
+        code="EDX904",
+        failure=Label.ABNORMAL,
+        direction="for",
+        status=status,
+        strength=1.0,
+        statement="",
+        decisive=True,
+        evidence=(seen,),
+    )
+
+
+def test_a_bonus_is_poison_for_an_entropy_that_exploded_and_for_nothing_else_that_is_abnormal() -> None:
+    bonus, abnormal = _trl(entropy_coef=0.01), _diagnosis(label=Label.ABNORMAL)
+    exploded = with_warnings(bonus, abnormal, [_abnormal("token_entropy.normalized")])
+    assert "entropy_coef is 0.01" in exploded.warnings[0]
+    assert with_warnings(_trl(), abnormal, [_abnormal("token_entropy.normalized")]).warnings == ()
+    assert with_warnings(bonus, abnormal, [_abnormal("instrument.truncated_share")]).warnings == ()
+    assert with_warnings(bonus, abnormal, [_abnormal("token_entropy.normalized", "clear")]).warnings == ()
+    healthy = _diagnosis(label=Label.HEALTHY)
+    assert with_warnings(bonus, healthy, [_abnormal("token_entropy.normalized")]).warnings == ()

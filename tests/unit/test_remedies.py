@@ -20,7 +20,8 @@ from entropydx.plugins import load_all
 from entropydx.recommending import HAZARDS, catalogue
 from entropydx.remedies._releases import RELEASES, REQUESTS
 from entropydx.reporters._remedies import settings
-from entropydx.training_config import DEFAULTS, UPDATES
+from entropydx.trainers import DEFAULTS
+from entropydx.training_config import UPDATES
 from entropydx.types import Remedy
 
 REMEDIES = {r.id: r for found in load_all("remedy").values() for r in found}
@@ -81,7 +82,8 @@ def test_trl_declares_every_key(remedy: Remedy) -> None:
 
 
 def test_trl_defaults_are_those_of_the_release() -> None:
-    declared = {**_declared("experimental/sdpo/sdpo_config.py"), **_declared("trainer/grpo_config.py")}
+    files = ("trainer/model_config.py", "experimental/sdpo/sdpo_config.py", "trainer/grpo_config.py")
+    declared = {key: field for file in files for key, field in _declared(file).items()}
     for key in DEFAULTS["trl"].keys() - TRAINING_ARGUMENTS:
         value = declared[key].value
         assert isinstance(value, ast.Call)

@@ -1,13 +1,15 @@
 """Training configurations of TRL, verl and OpenRLHF: what is recognised, and what follows from several settings."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from entropydx.errors import ConfigError
 from entropydx.recommending import catalogue
-from entropydx.training_config import holds, read_training, training_of, updates_per_rollout
+from entropydx.trainers import STAGE_OF
+from entropydx.training_config import effective, holds, read_training, training_of, updates_per_rollout
 from entropydx.types import Training
 
 TRL = "num_generations: 8\nbeta: 0.0\nhub_token: secret\n"
@@ -27,6 +29,12 @@ def _read(folder: Path, name: str, text: str) -> Training:
         ("a.yaml", TRL, "trl", "rl"),
         ("a.yaml", "packing: true\nlearning_rate: 1e-5\n", "trl", "sft"),
         ("a.yaml", "teacher_model_kind: ema\nnum_generations: 8\n", "trl", "distillation"),
+        ("a.yaml", "teacher_model_name_or_path: x\nmax_completion_length: 512\nbeta: 1.0\n", "trl", "distillation"),
+        ("a.yaml", "algorithm: grpo\nnum_generations: 8\n", "trl", "rl"),
+        ("a.yaml", "loss_type: dr_grpo\nbeta: 0.04\nuse_vllm: true\n", "trl", "rl"),
+        ("a.yaml", "beta: 0.04\nuse_vllm: true\n", "trl", "rl"),
+        ("a.yaml", "max_length: 2048\nnum_train_epochs: 3\nlearning_rate: 1e-5\n", "trl", "sft"),
+        ("overrides.yaml", OVERRIDES + "- ~reward_model\n- ~critic.model=x\n", "verl", "rl"),
         ("a.yaml", VERL, "verl", "rl"),
         ("a.yaml", VERL + "distillation: {enabled: true}\n", "verl", "distillation"),
         ("a.yaml", "model: {path: x}\ndata: {train_files: y}\noptim: {lr: 1}\ntrainer: {n: 1}\n", "verl", "sft"),
@@ -42,6 +50,30 @@ def test_the_framework_and_the_stage_are_recognised(
     assert (found.framework, found.stage) == (framework, stage)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: {num_generations: 8, batch_size: 4}\nmodel: {path: x}\n",
+        "algorithm: {name: grpo}\nactor: {lr: 1}\n",
+        "actor: {lr: 1}\nrollout: {n: 8}\n",
+        "max_length: 3\nname: x\n",
+        "optim: {lr: 1}\ndata: {path: x}\ntrainer: {n: 1}\nmodel: {path: x}\n",
+        "loss_type: sigmoid\nlearning_rate: 1e-5\n",
+        "- ~reward_model\n",
+    ],
+)
+def test_a_word_that_anybody_may_use_is_no_framework(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"neither TRL, verl nor OpenRLHF|holds no settings"):
+        _read(tmp_path, "a.yaml", text)
+
+
+@pytest.mark.parametrize("text", ["max_length: 1024\nbeta: 0.1\n", "desirable_weight: 1.0\n", "ds: {zero_stage: 2}\n"])
+def test_preference_tuning_is_named_and_not_taken_for_another_stage(tmp_path: Path, text: str) -> None:
+    beside = "data.chosen_key: chosen\n" if "ds" in text else ""
+    with pytest.raises(ConfigError, match="preference tuning"):
+        _read(tmp_path, "a.yaml", text + beside)
+
+
 def test_only_keys_of_the_catalogue_are_kept(tmp_path: Path) -> None:
     assert _read(tmp_path, "a.yaml", TRL).config == {"num_generations": 8, "beta": 0.0}
 
@@ -50,30 +82,105 @@ def test_openrlhf_keys_become_flags(tmp_path: Path) -> None:
     assert _read(tmp_path, "a.json", OPENRLHF).config["--actor.eps_clip_low_high"] == [0.2, 0.28]
 
 
+def _held(framework: str, trainer: str, config: dict[str, object]) -> Training:
+    return Training(stage=STAGE_OF[trainer], source="", framework=framework, trainer=trainer, config=config)
+
+
 @pytest.mark.parametrize(
-    ("framework", "config", "updates"),
+    ("framework", "trainer", "config", "updates"),
     [
-        ("trl", {}, 1.0),
-        ("trl", {"num_iterations": 2}, 2.0),
-        ("trl", {"steps_per_generation": 8, "gradient_accumulation_steps": 2}, 4.0),
-        ("trl", {"generation_batch_size": 64}, None),
-        ("verl", {}, 4.0),  # 1,024 prompts of a rollout in mini-batches of 256
-        ("verl", {"data.train_batch_size": 256}, 1.0),
-        ("verl", {"actor_rollout_ref.actor.ppo_mini_batch_size": "${x}"}, None),
-        ("openrlhf", {"--rollout.n_samples_per_prompt": 8}, 64.0),  # 1,024 x 8 samples in batches of 128
-        ("openrlhf", {"--rollout.batch_size": 128}, 1.0),
+        ("trl", "grpo", {}, 1.0),
+        ("trl", "rloo", {"num_iterations": 2}, 2.0),
+        ("trl", "sdpo", {"steps_per_generation": 8, "gradient_accumulation_steps": 2}, 4.0),
+        ("trl", "grpo", {"generation_batch_size": 64}, None),
+        ("trl", "grpo", {"generation_batch_size": None, "gradient_accumulation_steps": 4}, 1.0),
+        ("trl", "grpo", {"generation_batch_size": 64, "steps_per_generation": 8}, 8.0),
+        ("trl", "grpo", {"generation_batch_size": 8}, 1.0),  # as large as one device's batch: there is one process
+        ("trl", "grpo", {"generation_batch_size": "${x}"}, None),
+        ("trl", "grpo", {"steps_per_generation": "${x}"}, None),
+        ("trl", "sft", {"gradient_accumulation_steps": 4}, None),
+        ("trl", "distillation", {}, None),
+        ("verl", "ppo", {}, 4.0),  # 1,024 prompts of a rollout in mini-batches of 256
+        ("verl", "ppo", {"data.train_batch_size": 256}, 1.0),
+        ("verl", "ppo", {"actor_rollout_ref.actor.ppo_mini_batch_size": "${x}"}, None),
+        ("verl", "sft", {"data.train_batch_size": 256}, None),
+        ("openrlhf", "ppo", {"--rollout.n_samples_per_prompt": 8}, 64.0),  # 1,024 x 8 samples in batches of 128
+        ("openrlhf", "ppo", {"--rollout.batch_size": 128}, 1.0),
+        ("openrlhf", "sft", {"--train.batch_size": 128, "--train.max_epochs": 2}, None),
     ],
 )
-def test_updates_per_rollout(framework: str, config: dict[str, object], updates: float | None) -> None:
-    assert updates_per_rollout(framework, config) == updates
+def test_updates_per_rollout(framework: str, trainer: str, config: dict[str, object], updates: float | None) -> None:
+    assert updates_per_rollout(_held(framework, trainer, config)) == updates
 
 
 def test_a_setting_is_held_by_the_file_or_by_default_and_never_when_unknown() -> None:
-    training = Training(stage="rl", source="", framework="trl", config={"beta": 0.1}, updates_per_rollout=None)
-    assert holds("trl", training, "beta", ">", 0)
-    assert holds("trl", training, "num_iterations", "<=", 1)
-    assert not holds("trl", training, "updates_per_rollout", "<=", 1)
-    assert not holds("trl", training, "epsilon_high", ">", 0.2)
+    training = _held("trl", "grpo", {"beta": 0.1, "scale_rewards": "${x}"})
+    assert holds(training, "beta", ">", 0)
+    assert holds(training, "num_iterations", "<=", 1)
+    assert not holds(training, "updates_per_rollout", "<=", 1)
+    assert not holds(training, "epsilon_high", ">", 0.2)
+    assert not holds(training, "scale_rewards", "!=", "none")
+
+
+@pytest.mark.parametrize(
+    ("framework", "trainer", "key", "default"),
+    [
+        ("trl", "grpo", "beta", 0.0),
+        ("trl", "rloo", "beta", 0.05),
+        ("trl", "rloo", "num_generations", 2),
+        ("trl", "rloo", "entropy_coef", None),
+        ("trl", "sft", "num_generations", None),
+        ("trl", "sft", "loss_type", "nll"),
+        ("trl", "distillation", "beta", None),
+        ("trl", "sdpo", "teacher_model_kind", "ema"),
+        ("trl", "sdft", "teacher_model_kind", "base"),
+        ("trl", "self_distillation", "teacher_model_kind", None),
+        ("verl", "ppo", "data.train_batch_size", 1024),
+        ("verl", "sft", "data.train_batch_size", None),
+    ],
+)
+def test_a_silent_file_has_its_own_trainers_default(framework: str, trainer: str, key: str, default: object) -> None:
+    assert effective(_held(framework, trainer, {}), key) == default
+
+
+def test_a_report_of_before_has_the_default_of_its_stage() -> None:
+    old = _held("trl", "grpo", {})
+    assert effective(replace(old, trainer=None), "num_generations") == 8
+    assert effective(replace(old, trainer=None, stage="sft"), "num_generations") is None
+    assert effective(replace(old, trainer=None, stage="distillation"), "teacher_model_kind") is None
+    assert effective(replace(old, trainer=None, framework="verl"), "algorithm.adv_estimator") == "gae"
+
+
+def test_with_the_rollout_engines_log_probs_one_update_is_not_one_of_ratio_one() -> None:
+    verl = replace(_held("verl", "ppo", {}), updates_per_rollout=1.0)
+    assert holds(verl, "updates_per_rollout", "<=", 1)
+    bypass = {"algorithm.rollout_correction.bypass_mode": True}
+    assert not holds(replace(verl, config=bypass), "updates_per_rollout", "<=", 1)
+    other = {**bypass, "algorithm.rollout_correction.loss_type": "reinforce"}
+    assert not holds(replace(verl, config=other), "updates_per_rollout", "<=", 1)  # which the newer trainer ignores
+    assert holds(replace(verl, config={**other, "trainer.use_v1": False}), "updates_per_rollout", "<=", 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value"),
+    [
+        ("${data.n}", 16),
+        ("${oc.select:data.n,4}", 16),
+        ("${oc.select:data.m,4}", "${oc.select:data.m,4}"),
+        ("${..actor.m}", 3),
+        ("${.top}", 5),
+        ("${data.twice}", 16),
+        ("${data.round}", "${data.round}"),
+        ("${oc.env:N}", "${oc.env:N}"),
+        ("n${data.n}", "n${data.n}"),
+    ],
+)
+def test_an_interpolation_is_followed_inside_the_file(tmp_path: Path, wanted: str, value: object) -> None:
+    text = (
+        f'actor_rollout_ref: {{rollout: {{n: "{wanted}", top: 5}}, actor: {{m: 3}}}}\n'
+        'data: {n: 16, twice: "${data.n}", round: "${data.round}"}\n'
+    )
+    assert _read(tmp_path, "a.yaml", text).config["actor_rollout_ref.rollout.n"] == value
 
 
 @pytest.mark.parametrize(
@@ -116,7 +223,7 @@ def test_a_word_that_is_a_number_to_the_frameworks_is_one(tmp_path: Path) -> Non
     """PyYAML reads 1e-3 as a word; OmegaConf and transformers' parser make a float of it."""
     found = _read(tmp_path, "a.yaml", 'num_generations: "8"\nentropy_coef: 5e-3\nbeta: 1e-3\nscale_rewards: false\n')
     assert found.config == {"num_generations": 8, "entropy_coef": 0.005, "beta": 0.001, "scale_rewards": "none"}
-    assert holds("trl", found, "entropy_coef", ">", 0)
+    assert holds(found, "entropy_coef", ">", 0)
 
 
 BOMB = "a0: &a0 {b: 1, c: 2, d: 3}\n" + "".join(
@@ -148,5 +255,5 @@ def test_an_error_does_not_quote_the_line(tmp_path: Path) -> None:
 
 def test_numbers_without_a_meaning_give_no_count_of_updates(tmp_path: Path) -> None:
     assert _read(tmp_path, "a.yaml", f"num_iterations: 1{'0' * 190}\nepsilon: 0.2\n").updates_per_rollout is not None
-    assert updates_per_rollout("trl", {"num_iterations": 10**400}) is None
+    assert updates_per_rollout(_held("trl", "grpo", {"num_iterations": 10**400})) is None
     assert _read(tmp_path, "o.yaml", "- 'algorithm.x=a: b: c'\n- algorithm.adv_estimator=grpo\n").framework == "verl"
