@@ -111,7 +111,7 @@ remedy = (
             "The weights follow from the trainers' own advantage (Bessel-corrected, read in their source): derived.",
         ),
         references=("arXiv:2503.20783",),
-        order=30,
+        order=40,
         stages=("rl",),
         clashes=tuple(
             Clash(
@@ -176,7 +176,7 @@ remedy = (
         stop_when="the step time doubles without fewer degenerate groups",
         evidence=("The line 0.083 at K = 8 is 1 - 2^(-1/K) (arXiv:2606.18487, abstract; other K derived).",),
         references=("arXiv:2606.18487",),
-        order=40,
+        order=50,
         stages=("rl",),
         when=(
             Threshold(
@@ -203,7 +203,7 @@ remedy = (
         stop_when="accuracy with the hint rises and without it does not: the model now leans on the hint",
         evidence=("+10.11 and +8.64 points on items with pass@64 = 0 (arXiv:2604.04767, third-party note).",),
         references=("arXiv:2604.04767",),
-        order=50,
+        order=30,
         stages=("rl",),
         promises=(
             Promise(

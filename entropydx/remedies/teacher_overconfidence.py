@@ -29,7 +29,7 @@ remedy = (
             "solution-guided ones (arXiv:2603.24472, read in a third-party note).",
         ),
         references=("arXiv:2603.24472",),
-        order=10,
+        order=30,
         stages=("sft", "distillation"),
         promises=(
             Promise(
@@ -67,7 +67,7 @@ remedy = (
             "third-party note); TRL's default is to leave it in (read in its source).",
         ),
         references=("arXiv:2603.24472",),
-        order=20,
+        order=40,
         stages=("distillation",),
         promises=(
             Promise(
@@ -99,7 +99,7 @@ remedy = (
             "default of TRL's experimental SDPO (read in its source).",
         ),
         references=("arXiv:2603.24472",),
-        order=30,
+        order=45,
         stages=("distillation",),
         promises=(
             Promise(
@@ -132,7 +132,7 @@ remedy = (
             "(arXiv:2603.24472, third-party note).",
         ),
         references=("arXiv:2603.24472",),
-        order=40,
+        order=10,
         promises=(
             Promise(
                 measurement="sampling_spread.pass_at_1@out",
@@ -161,7 +161,7 @@ remedy = (
         stop_when="entropy falls below 0.4 of its start: collapse is the next failure",
         evidence=("GRPO on the same problems: AIME24 54.7 to 56.0 (arXiv:2603.24472, third-party note).",),
         references=("arXiv:2603.24472",),
-        order=35,
+        order=20,
         stages=("sft", "distillation"),
         promises=(
             Promise(
