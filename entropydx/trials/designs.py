@@ -145,6 +145,13 @@ COLLAPSE = Trial(
             dose=replace(_PLAIN, extra=keys_of("entropy_bonus", entropy_coef=0.02)),
             note="0.02 in place of 0.005: the run is 30 updates long",
         ),
+        Arm(
+            name="entropy_bonus, strong",
+            role="remedy",
+            remedy="entropy_bonus",
+            dose=replace(_PLAIN, extra=keys_of("entropy_bonus", entropy_coef=0.1)),
+            note="0.1 in place of 0.005, to see what comes back when entropy does",
+        ),
         decode("lower_temperature", "opposite", decoding(0.6), COOLED),
         decode("majority_vote", "opposite", UNTOUCHED, VOTE),
     ),
