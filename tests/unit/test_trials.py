@@ -10,12 +10,13 @@ from scipy import stats
 
 from entropydx.errors import ConfigError
 from entropydx.organisms.doses import EditDose, GRPODose
+from entropydx.protocols import Silent
 from entropydx.recommending import catalogue
 from entropydx.trials import TRIALS, Trial, cells, find_trial, read_cells, summarise, table
 from entropydx.trials.conclusions import conclude
 from entropydx.trials.designs import MIDWAY, UNTRIED
 from entropydx.trials.results import control_of, effect
-from entropydx.trials.running import _is_there
+from entropydx.trials.running import Place, _is_there, run
 from entropydx.trials.table import measured_table
 from entropydx.types import FAILURES
 
@@ -205,3 +206,21 @@ def test_outcomes_that_are_not_there_or_damaged_are_one_line(tmp_path: Path) -> 
     (tmp_path / "cells" / "a.json").write_text(json.dumps({"failure": "x"}))
     with pytest.raises(ConfigError, match="is no outcome of a trial"):
         read_cells(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_cell_is_run_once_and_holds_what_both_judges_found(tmp_path: Path) -> None:
+    trial = find_trial("inference_variance")
+    assert trial is not None
+    vote = tuple(arm for arm in trial.arms if arm.name == "majority_vote")
+    trial = replace(trial, arms=vote, starts=trial.starts[:1])
+    place = Place(fixtures=ROOT / "fixtures", out=tmp_path)
+    (file,) = run(trial, place, 1, Silent())
+    written = file.stat().st_mtime_ns
+    (cell,) = read_cells(tmp_path)
+    assert (cell["check"]["label"], cell["entropydx"]["label"]) == ("inference_variance", "inference_variance")
+    assert cell["entropydx"]["measurements"]["sampling_spread.majority_gain"]["value"] > 0.1
+    assert list(run(trial, place, 1, Silent())) == [file]
+    assert file.stat().st_mtime_ns == written
+    (row,) = summarise(trial, read_cells(tmp_path))
+    assert row.changes["pass@1"].value == pytest.approx(cell["check"]["numbers"]["majority_gain"])
