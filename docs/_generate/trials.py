@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from entropydx.trials import TRIALS, read_cells, summarise
 from entropydx.trials.designs import UNTRIED
 from entropydx.trials.table import legend, measured_table, table
 
 START, END = "<!-- the trials -->", "<!-- the end of the trials -->"
+
+
+def _agreement(cells: Sequence[dict[str, Any]]) -> str:
+    """Return how often the two judges say the same of the failure of a trial."""
+    pairs = [(c["check"]["truth"][c["failure"]], c["entropydx"]["failures"][c["failure"]]) for c in cells]
+    both = [(truth, status) for truth, status in pairs if truth != "unclear" and status != "undetermined"]
+    silent = sum(status == "undetermined" for truth, status in pairs if truth != "unclear")
+    return (
+        f"Of {len(pairs)} outcomes the independent check finds the failure present or absent in "
+        f"{len(both) + silent}. entropydx leaves {silent} of these open, and says the same of "
+        f"{sum(truth == status for truth, status in both)} of the other {len(both)}. (Outcomes of one start are alike, "
+        "so these shares have no interval; [quality](../reference/quality.md) has, over cases of different causes.)"
+    )
 
 
 def trials_page(page: Path, folder: Path) -> str:
@@ -18,7 +33,7 @@ def trials_page(page: Path, folder: Path) -> str:
     assert start, f"{page} has no {START}"
     assert end, f"{page} has no {END}"
     cells = read_cells(folder)
-    parts = [legend()]
+    parts = [legend(), _agreement(cells)]
     for trial in TRIALS:
         heading = str(trial.failure).replace("_", " ").capitalize()
         rows = summarise(trial, cells)

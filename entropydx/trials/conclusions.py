@@ -84,12 +84,11 @@ def to_json(conclusions: Sequence[Conclusion]) -> list[dict[str, Any]]:
 
 def _verdict(row: Row, decisive: str) -> Verdict:
     told = [row.changes[decisive], *([] if row.gained is None else [row.gained])]
-    intervals = [effect.ci for effect in told if effect.ci is not None]
-    if len(intervals) < len(told):
+    if any(effect.n < 2 for effect in told):
         return "one checkpoint"
-    if any(high < 0 for _, high in intervals):
+    if any(effect.ci is not None and effect.ci[1] < 0 for effect in told):
         return "worse"
-    return "better" if all(low > 0 for low, _ in intervals) else "no change seen"
+    return "better" if all(effect.ci is not None and effect.ci[0] > 0 for effect in told) else "no change seen"
 
 
 def _sentence(trial: Trial, row: Row, change: Effect) -> str:

@@ -26,7 +26,8 @@ class Effect:
 
     value: float
     ci: Interval | None
-    """None with fewer than two seeds, or where nothing was trained: one checkpoint has no spread over seeds."""
+    """None with fewer than two seeds, or where nothing was trained: one checkpoint has no spread over seeds. None also
+    where all seeds give one value, of a share over a hundred prompts: that is no certainty about the next seed."""
     n: int
     """Seeds."""
 
@@ -158,7 +159,7 @@ def _has(cell: dict[str, Any], name: str) -> bool:
 def effect(values: Sequence[float]) -> Effect:
     """Return the mean with Student's t interval over seeds, x ± t(n - 1) s / sqrt(n)."""
     n, mean = len(values), float(np.mean(values))
-    if n < 2:
+    if n < 2 or np.ptp(values) < 1e-12:
         return Effect(value=mean, ci=None, n=n)
     half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
     return Effect(value=mean, ci=(mean - half, mean + half), n=n)

@@ -42,7 +42,7 @@ def _words(effect: Effect | None, *, signed: bool = False) -> str:
     sign = "+" if signed else ""
     value = f"{effect.value:{sign}.3f}"
     if effect.ci is None:
-        return f"{value} (n=1)"
+        return f"{value} (n={effect.n}{', equal' * (effect.n > 1)})"
     return f"{value} [{effect.ci[0]:{sign}.3f}, {effect.ci[1]:{sign}.3f}]"
 
 
@@ -53,6 +53,7 @@ def legend() -> str:
         "`against as it was`: the same outcome less that of the failed checkpoint itself, untouched. `present`: seeds "
         "in which the independent check finds the failure present; `whole`: seeds in which it finds no failure and "
         "nothing lost beside, so that a checkpoint can be neither; `named`: seeds in which entropydx finds the failure "
-        "present. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other. Every "
-        "interval is for itself: with this many arms some miss the truth, and three seeds make wide ones."
+        "present. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other. "
+        "(n=3, equal): all seeds gave one value, which is no certainty about the next. Every interval is for itself: "
+        "with this many arms some miss the truth, and three seeds make wide ones."
     )

@@ -103,3 +103,11 @@ def test_every_environment_variable_that_is_read_is_documented() -> None:
     for source in sorted((ROOT / "entropydx").rglob("*.py")):
         for name in re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"", source.read_text(encoding="utf-8")):
             assert f"`{name}`" in page, f"{source.name} reads {name}: docs/_generate/settings.py does not say so"
+
+
+def test_the_reading_of_the_trials_quotes_their_tables() -> None:
+    page = (ROOT / "docs" / "explanation" / "trials.md").read_text(encoding="utf-8")
+    reading, tables = page.split("<!-- the trials -->")
+    quoted = re.findall(r"[+-]?\d\.\d{3} \[[^\]]+\]", reading)
+    assert len(quoted) >= 15
+    assert [interval for interval in quoted if interval not in tables] == []

@@ -86,6 +86,7 @@ def test_an_effect_is_the_mean_with_students_interval() -> None:
     assert found.value == pytest.approx(0.4)
     assert found.ci == pytest.approx((low, high))
     assert effect([0.5]).ci is None
+    assert effect([0.5, 0.5, 0.5]).ci is None, "three equal seeds are no certainty about the fourth"
 
 
 def _cell(trial: Trial, start: str, arm: str, seed: int, value: float, truth: str, status: str) -> dict[str, Any]:
@@ -111,20 +112,20 @@ def test_changes_are_paired_by_seed_with_the_control() -> None:
     control = [_cell(trial, "failed", "none", s, v, "present", "present") for s, v in enumerate((0.1, 0.2, 0.3))]
     mended = [
         _cell(trial, "failed", "clean_labels", s, v, t, "absent")
-        for s, (v, t) in enumerate([(0.3, "absent"), (0.4, "unclear"), (0.5, "present")])
+        for s, (v, t) in enumerate([(0.29, "absent"), (0.4, "unclear"), (0.51, "present")])
     ]
     rows = {row.arm.name: row for row in summarise(trial, control + mended)}
     change = rows["clean_labels"].changes[trial.outcomes[0]]
     assert change.value == pytest.approx(0.2)
-    assert change.ci == pytest.approx((0.2, 0.2))
+    assert change.ci == pytest.approx(stats.t.interval(0.95, 2, loc=0.2, scale=0.01 / 3**0.5))
     assert rows["none"].changes == {}
     assert (rows["none"].present, rows["none"].whole) == (3, 0)
     assert (rows["clean_labels"].present, rows["clean_labels"].whole, rows["clean_labels"].named) == (1, 1, 0)
     assert rows["clean_labels"].gained is None
     text = table(trial, list(rows.values()))
-    assert "+0.200 [+0.200, +0.200]" in text
-    assert rows["clean_labels"].measured == {trial.measured[0]: effect([0.3, 0.4, 0.5])}
-    assert "| failed | clean_labels | 0.400 [0.152, 0.648] | - |" in measured_table(trial, list(rows.values()))
+    assert "+0.200 [+0.175, +0.225]" in text
+    assert rows["clean_labels"].measured == {trial.measured[0]: effect([0.29, 0.4, 0.51])}
+    assert "| failed | clean_labels | 0.400 [0.127, 0.673] | - |" in measured_table(trial, list(rows.values()))
     assert "| - | 1/3 | 1/3 | 0/3 |" in text
 
 
@@ -154,7 +155,7 @@ def test_the_best_is_the_remedy_that_ends_highest_and_is_better_than_its_control
 
     control = seeds("none", 0.1, 0.2, 0.3)
     opposite = [*seeds("GRPO, plain", 0.1, 0.2, 0.25), *seeds("clip_higher", 0.7, 0.7, 0.7)]
-    for mended, best in (((0.3, 0.4, 0.5), True), ((0.1, 0.2, 0.3), False), ((0.0, 0.9, 0.0), False)):
+    for mended, best in (((0.3, 0.41, 0.5), True), ((0.1, 0.2, 0.3), False), ((0.0, 0.9, 0.0), False)):
         rows = summarise(trial, [*control, *opposite, *seeds("clean_labels", *mended)])
         found = {c.remedy: c for c in conclude(trial, rows)}
         assert found["clean_labels"].best is best
