@@ -108,6 +108,6 @@ def test_every_environment_variable_that_is_read_is_documented() -> None:
 def test_the_reading_of_the_trials_quotes_their_tables() -> None:
     page = (ROOT / "docs" / "explanation" / "trials.md").read_text(encoding="utf-8")
     reading, tables = page.split("<!-- the trials -->")
-    quoted = re.findall(r"[+-]?\d\.\d{3} \[[^\]]+\]", reading)
+    quoted = re.findall(r"[+-]?\d\.\d{3} \[[^\]]+\]", " ".join(reading.split()))
     assert len(quoted) >= 15
     assert [interval for interval in quoted if interval not in tables] == []
