@@ -105,7 +105,10 @@ def clash_of(remedy: Remedy, training: Training) -> Clash | None:
     for clash in remedy.clashes:
         if clash.framework != framework or clash.key in own:
             continue
-        if holds(_with(training, own), clash.key, clash.op, clash.value):
+        there = _with(training, own)
+        if clash.among is not None and effective(there, clash.among[0]) != clash.among[1]:
+            continue
+        if holds(there, clash.key, clash.op, clash.value):
             return clash
     return None
 

@@ -221,7 +221,8 @@ def _useless(remedy: Remedy, training: Training | None) -> str | None:
     """Return why a remedy would do nothing, or harm, beside the user's own settings; None: nothing says so."""
     if training is None or training.framework is None:
         return None
-    if remedy.config and training.framework not in remedy.config and "decoding" not in remedy.config:
+    keyless = training.framework not in remedy.config and "decoding" not in remedy.config
+    if remedy.config and keyless and not remedy.by_hand:
         return f"{training.framework} has no key for it"
     beyond = inapplicable(remedy, training)
     if beyond is not None:

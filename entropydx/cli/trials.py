@@ -46,7 +46,7 @@ def show(
     out: Annotated[Path, typer.Argument(help="Directory of the outcomes.")],
 ) -> int:
     """Print what the trials in a directory found, as Markdown."""
-    from entropydx.trials import TRIALS, read_cells, summarise
+    from entropydx.trials import TRIALS, read_base, read_cells, summarise
     from entropydx.trials.table import legend, measured_table, table
 
     cells = read_cells(out)
@@ -54,7 +54,9 @@ def show(
     for trial in TRIALS:
         rows = summarise(trial, cells)
         if rows:
-            typer.echo(f"\n## {trial.failure}\n\n{table(trial, rows)}\n{measured_table(trial, rows)}")
+            typer.echo(
+                f"\n## {trial.failure}\n\n{table(trial, rows, read_base(out, trial))}\n{measured_table(trial, rows)}"
+            )
     return 0
 
 

@@ -9,7 +9,7 @@ from entropydx.types import Clash, Course, Label, Promise, Remedy
 POISON = (Label.INFERENCE_VARIANCE, Label.ABNORMAL)
 """More exploration makes spread and entropy explosion worse."""
 ONE_UPDATE = (
-    "with one update per rollout the ratio to the rollout policy is 1 throughout, and nothing is clipped "
+    "with one update per rollout the ratio to the rollout policy is 1 throughout, and it changes nothing "
     "(read in the sources of TRL and verl; of OpenRLHF derived)"
 )
 ON_POLICY = tuple(

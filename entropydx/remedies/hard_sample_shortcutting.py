@@ -6,6 +6,8 @@ Keys are tested against the last release named under `versions`; effects carry t
 from entropydx.remedies._releases import RELEASES
 from entropydx.types import Clash, Label, Promise, Remedy, Threshold
 
+GROUP_STD = ("grpo", "grpo_vectorized", "gdpo", "grpo_passk")
+"""Estimators of verl that divide by it unless told not to (read in its source)."""
 NO_GROUP_STD = ("gae", "reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo", "opo", "remax")
 """Estimators of verl whose advantage no standard deviation of a group divides (read in its source)."""
 DIVIDED = (
@@ -51,6 +53,7 @@ remedy = (
     Remedy(
         id="difficulty_band",
         title="Train on items that the base solves in 20 to 80 % of the samples",
+        by_hand=True,
         why="There the advantage tells work from luck. TRL has no filter of its own: filter the data set beforehand; "
         "verl's drops only groups that are all right or all wrong, by an `acc` that the reward function has to return.",
         for_=(Label.HARD_SAMPLE_SHORTCUTTING,),
@@ -154,13 +157,17 @@ remedy = (
         inert_when="the pass rate of the items is 0: no group size finds what is not there",
         clashes=(
             Clash(framework="trl", key="scale_rewards", op="!=", value="none", effect="conflict", why=DIVIDED),
-            Clash(
-                framework="verl",
-                key="algorithm.norm_adv_by_std_in_grpo",
-                op="==",
-                value=True,
-                effect="conflict",
-                why=DIVIDED,
+            *(
+                Clash(
+                    framework="verl",
+                    key="algorithm.norm_adv_by_std_in_grpo",
+                    op="==",
+                    value=True,
+                    effect="conflict",
+                    why=DIVIDED,
+                    among=("algorithm.adv_estimator", name),
+                )
+                for name in GROUP_STD
             ),
             Clash(
                 framework="openrlhf",

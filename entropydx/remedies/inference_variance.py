@@ -218,7 +218,7 @@ remedy = (
         versions={},
         inert_when="the majority is as often wrong as a single sample: there is nothing to sharpen towards",
         expected="pass@1 rises towards the majority's accuracy while pass@k hardly moves (arXiv:2402.03300, section "
-        "5.2.2, from memory; so on a tiny model, the trials). It spends entropy: past that point it is the road to a "
+        "5.2.2, from memory); in the trials it reached it. It spends entropy: past that point it is the road to a "
         "collapse.",
         watch=("sampling_spread.pass_at_1", "sampling_spread.majority_gain", "token_entropy.mean_ratio", "coverage"),
         stop_when="sampling_spread.majority_gain is within its interval of 0, or coverage falls",

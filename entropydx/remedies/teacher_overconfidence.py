@@ -123,8 +123,9 @@ remedy = (
         config={},
         versions={},
         inert_when="the model is only ever used in the domain of its training",
-        expected="Not known as a cure. Against it: 512 or more distilled problems made the loss outside worse, with "
-        "1 to 128 self-distillation won [N]; so widen by other kinds of problems, not by more of the same.",
+        expected="In the trials accuracy outside came back, at some cost inside, and the doubts did not. Against it: "
+        "512 or more distilled problems made the loss outside worse, with 1 to 128 self-distillation won [N]; so widen "
+        "by other kinds of problems, not by more of the same.",
         watch=("sampling_spread.pass_at_1@out", "confidence.overconfidence_out_minus_in"),
         stop_when="accuracy outside the domain does not move",
         evidence=(
@@ -137,7 +138,7 @@ remedy = (
             Promise(
                 measurement="sampling_spread.pass_at_1@out",
                 direction="rises",
-                source="what it is for; not known as a cure (arXiv:2603.24472) [N]",
+                source="what it is for; seen in the trials, in no paper (arXiv:2603.24472) [N]",
             ),
             Promise(
                 measurement="confidence.overconfidence@out",
@@ -148,8 +149,10 @@ remedy = (
     ),
     Remedy(
         id="mix_grpo",
-        title="Mix in RL on the model's own attempts, without the solution",
-        why="RL without the solution in view keeps rewarding the checks that work.",
+        title="Mix in RL on the model's own attempts, without the solution, on problems of other domains too",
+        by_hand=True,
+        why="RL without the solution in view keeps rewarding the checks that work. Late in the failure it mends only "
+        "the domains that it trains on.",
         for_=(Label.TEACHER_OVERCONFIDENCE,),
         contraindicated_for=(),
         config={"trl": {"loss_type": "dapo", "beta": 0.001, "num_generations": 8}},

@@ -13,7 +13,7 @@ from typing import Literal
 from entropydx.reporters._layout import clipped
 from entropydx.reporters._markdown import code, escaped, failure_table, measurement_table, table
 from entropydx.reporters._measurements import telling
-from entropydx.reporters._remedies import warnings
+from entropydx.reporters._remedies import NOTHING_FITS, warnings
 from entropydx.reporters._verdict import EXAMPLES, SETTLING, protocol_words, steps_to_settle, untested
 from entropydx.reporters._words import visible, words
 from entropydx.types import Gate, GateVerdict, Report
@@ -160,8 +160,11 @@ def _checks(gate: Gate) -> Iterator[str]:
 def _advice(report: Report) -> Iterator[str]:
     if report.training is not None and report.training.warnings:
         yield from ["### In the training configuration", "", *(f"- {escaped(w)}" for w in report.training.warnings), ""]
-    if report.recommendations or report.contraindicated:
+    if report.recommendations or report.contraindicated or report.left_out:
         yield from ["### What to do", ""]
+        if not report.recommendations and report.left_out:
+            yield from [NOTHING_FITS, ""]
+            yield from (f"- {escaped(entry.title)}: {escaped(entry.why)}" for entry in report.left_out)
         yield from (
             f"{i}. **{escaped(remedy.title)}.** {escaped(remedy.why)}"
             for i, remedy in enumerate(report.recommendations, start=1)

@@ -5,7 +5,19 @@
 
 from entropydx.trials.arms import Arm, Trial, cells
 from entropydx.trials.designs import TRIALS, find_trial
-from entropydx.trials.results import Effect, Row, read_cells, summarise
+from entropydx.trials.results import Effect, Row, read_base, read_cells, summarise
 from entropydx.trials.table import table
 
-__all__ = ["TRIALS", "Arm", "Effect", "Row", "Trial", "cells", "find_trial", "read_cells", "summarise", "table"]
+__all__ = [
+    "TRIALS",
+    "Arm",
+    "Effect",
+    "Row",
+    "Trial",
+    "cells",
+    "find_trial",
+    "read_base",
+    "read_cells",
+    "summarise",
+    "table",
+]

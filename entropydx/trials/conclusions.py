@@ -17,8 +17,12 @@ AGAINST = {
     PLAIN_GRPO: "plain GRPO",
 }
 """What an arm is compared with, in words."""
+FORMER = {"failed": "the failed checkpoint", "midway": "the checkpoint midway"}
 STARTS = {"failed": "from the failed organism", "midway": "from a checkpoint midway"}
-BEST = " Of the remedies tried there, it came out highest."
+BEST = " Of all remedies tried against this failure it ended highest."
+NOISE = 0.05
+"""Of the check of the untouched checkpoint: about two standard errors over its 96 to 192 prompts of 16 samples. It was
+measured once, so no interval over seeds holds it."""
 SEEDS = 3
 """Fewest trainings that a conclusion is drawn from."""
 Verdict = Literal["better", "worse", "no change seen", "one checkpoint"]
@@ -33,11 +37,11 @@ class Conclusion:
     role: str
     start: str
     verdict: Verdict
-    """Of the decisive outcome, of which more is better. Better: above the control, and above the checkpoint as it was,
-    each by its interval; worse: below either. Better than going on with the cause is not enough."""
+    """Of the decisive outcome, of which more is better. Better: above the control by its interval, and above the
+    checkpoint as it was, by its interval and by `NOISE`; worse: below either so. Better than going on with the cause is
+    not enough."""
     best: bool
-    """From the failed organism no other remedy tried left the decisive outcome so high, and it is no worse than its
-    control."""
+    """No other remedy ended so high from the failed organism, and it is better, or served and above its control."""
     sentence: str
 
 
@@ -83,12 +87,13 @@ def to_json(conclusions: Sequence[Conclusion]) -> list[dict[str, Any]]:
 
 
 def _verdict(row: Row, decisive: str) -> Verdict:
-    told = [row.changes[decisive], *([] if row.gained is None else [row.gained])]
-    if any(effect.n < 2 for effect in told):
+    told = [(row.changes[decisive], 0.0), *([] if row.gained is None else [(row.gained, NOISE)])]
+    if any(effect.n < 2 for effect, _ in told):
         return "one checkpoint"
-    if any(effect.ci is not None and effect.ci[1] < 0 for effect in told):
+    if any(effect.ci is not None and effect.ci[1] < 0 and effect.value < -noise for effect, noise in told):
         return "worse"
-    return "better" if all(effect.ci is not None and effect.ci[0] > 0 for effect in told) else "no change seen"
+    above = (effect.ci is not None and effect.ci[0] > 0 and effect.value > noise for effect, noise in told)
+    return "better" if all(above) else "no change seen"
 
 
 def _sentence(trial: Trial, row: Row, change: Effect) -> str:
@@ -100,11 +105,12 @@ def _sentence(trial: Trial, row: Row, change: Effect) -> str:
             "checkpoint, so no interval; docs/explanation/trials.md)."
         )
     variant = "" if row.arm.name == row.arm.remedy else f' as "{row.arm.name}"'
-    since = "" if row.gained is None else f", {_signed(row.gained)} against the failed checkpoint itself"
+    since = "" if row.gained is None else f", {_signed(row.gained)} against {FORMER[row.start]} as it was"
+    before = "" if row.before is None else f" (before: {row.before})"
     return (
         f"Tried on an organism{variant}, {start} ({change.n} seeds): {decisive} {_signed(change)} against {against}"
-        f"{since}; the failure is then present in {row.present} of {row.n}, and the checkpoint whole in {row.whole} "
-        "(docs/explanation/trials.md)."
+        f"{since}; the failure{before} is then present in {row.present} of {row.n}, and the checkpoint whole in "
+        f"{row.whole} (docs/explanation/trials.md)."
     )
 
 

@@ -29,6 +29,7 @@ TWO_UPDATES = "cause_removed, two updates"
 CLIP_COV_RATIO = "actor_rollout_ref.actor.policy_loss.clip_cov_ratio"
 VERL = "verl's loss, which TRL has not, inside TRL's trainer, at two updates a rollout"
 PLAIN_GRPO = "GRPO, plain"
+INERT = "clip_higher, one update"
 HEALTHY_ENTROPY = 0.12
 """Mean token entropy of tiny-base in nats, by its independent check; 0.4 of it is the target of the literature."""
 
@@ -89,7 +90,7 @@ COLLAPSE = Trial(
             against=TWO_UPDATES,
         ),
         Arm(
-            name="clip_higher, one update",
+            name=INERT,
             role="control",
             remedy="clip_higher",
             dose=replace(_PLAIN, extra=keys_of("clip_higher", num_iterations=1)),
@@ -180,6 +181,7 @@ VARIANCE = Trial(
             role="remedy",
             remedy="clean_labels",
             dose=replace(_NOISY, style=Style()),
+            note="the same demonstrations without the contradictions: which ones they are is known here",
         ),
         decode("majority_vote", "remedy", UNTOUCHED, VOTE),
         decode("lower_temperature", "remedy", decoding(0.6), COOLED),
@@ -252,7 +254,8 @@ SHORTCUT = Trial(
             role="remedy",
             remedy="zero_pass_audit",
             dose=replace(_HOPELESS, problems="suite", verifier="answer", domains=BOTH),
-            note="the hopeless problems, and the verifier that a bare answer passes, are taken out",
+            note="the hopeless problems, and the verifier that a bare answer passes, make room for the suite's in both "
+            "domains",
         ),
         Arm(
             name="difficulty_band",
@@ -279,7 +282,7 @@ SHORTCUT = Trial(
             role="remedy",
             remedy="larger_groups",
             dose=replace(_HOPELESS, group_size=16, prompts_per_step=16),
-            note="on the hopeless problems still; as many samples in all",
+            note="on the hopeless problems still, and divided by the group's deviation; as many samples in all",
         ),
         Arm(
             name="hints",

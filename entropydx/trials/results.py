@@ -47,7 +47,10 @@ class Row:
     measured: dict[str, Effect]
     """Measurement of entropydx to its mean over the seeds in which it could be measured."""
     gained: Effect | None
-    """The decisive outcome, each seed less that of the failed checkpoint as it is; None where that was not measured."""
+    """The decisive outcome, each seed less that of the start's checkpoint untouched; None where it was not measured.
+    That one was measured once: its own noise is in no interval."""
+    before: str | None
+    """What the independent check says of the failure in that checkpoint."""
     present: int
     """Seeds in which the independent check finds the failure present."""
     whole: int
@@ -77,6 +80,15 @@ def read_cells(folder: Path) -> list[dict[str, Any]]:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{file} is no outcome of a trial: {error!r}", "delete it, and run the trial") from error
     return found
+
+
+def read_base(folder: Path, trial: Trial) -> dict[str, float] | None:
+    """Return the numbers of the independent check of a trial's baseline; None where the directory has none."""
+    file = folder / "base" / f"{Path(trial.baseline).name}.json"
+    if not file.is_file():
+        return None
+    numbers: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+    return numbers
 
 
 def summarise(trial: Trial, cells: Sequence[dict[str, Any]]) -> list[Row]:
@@ -145,6 +157,7 @@ def _row(
         changes=changes,
         measured=measured,
         gained=gained,
+        before=None if untouched is None else untouched["check"]["truth"][trial.failure],
         present=sum(c["check"]["truth"][trial.failure] == "present" for c in cells.values()),
         whole=sum(c["check"]["label"] == Label.HEALTHY for c in cells.values()),
         named=sum(c["entropydx"]["failures"][trial.failure] == "present" for c in cells.values()),

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from entropydx.trials.arms import Trial
-from entropydx.trials.results import LEVEL, Effect, Row, control_of
+from entropydx.trials.results import LEVEL, Effect, Row, control_of, effect
 
 COUNTS = ("present", "whole", "named")
 
 
-def table(trial: Trial, rows: Sequence[Row]) -> str:
-    """Return what a trial found: outcomes by arm and start, and the change of the decisive one against the control."""
+def table(trial: Trial, rows: Sequence[Row], base: Mapping[str, float] | None = None) -> str:
+    """Return what a trial found: outcomes by arm and start, and the change of the decisive one against the control.
+
+    Parameters
+    ----------
+    base : mapping, optional
+        Numbers of the independent check of the baseline, for a row of its own.
+    """
     decisive = trial.outcomes[0]
     heads = ["role", *(f"`{name}`" for name in trial.outcomes), f"change of `{decisive}`", "against as it was", *COUNTS]
     cells = []
@@ -21,7 +28,11 @@ def table(trial: Trial, rows: Sequence[Row]) -> str:
         share = [f"{part}/{row.n}" for part in (row.present, row.whole, row.named)]
         cells.append([row.arm.role, *told, change, _words(row.gained, signed=True), *share])
     notes = dict.fromkeys(f"- {row.arm.name}: {row.arm.note}." for row in rows if row.arm.note)
-    return "\n".join([*_lines(heads, rows, cells), "", *notes]) + "\n"
+    lines = _lines(heads, rows, cells)
+    if base is not None:
+        told = [_words(effect([base[name]])) for name in trial.outcomes]
+        lines.insert(2, f"| base | {Path(trial.baseline).name} | - | {' | '.join(told)} |{' - |' * (len(COUNTS) + 2)}")
+    return "\n".join([*lines, "", *notes]) + "\n"
 
 
 def measured_table(trial: Trial, rows: Sequence[Row]) -> str:
@@ -50,7 +61,8 @@ def legend() -> str:
     """Return what the columns of a table are."""
     return (
         f"Means over seeds with Student's t intervals at {LEVEL:.0%}. A change is paired by seed with the control; "
-        "`against as it was`: the same outcome less that of the failed checkpoint itself, untouched. `present`: seeds "
+        "`against as it was`: the same outcome less that of the start's checkpoint, untouched; that one was measured "
+        "once, so its own noise, about 0.05, is shared by all rows and in no interval. `present`: seeds "
         "in which the independent check finds the failure present; `whole`: seeds in which it finds no failure and "
         "nothing lost beside, so that a checkpoint can be neither; `named`: seeds in which entropydx finds the failure "
         "present. (n=1): one checkpoint, so no interval over seeds; where nothing is trained there is no other. "

@@ -28,6 +28,8 @@ class Clash:
     value: Any
     effect: Literal["inert", "conflict"]
     why: str
+    among: tuple[str, Any] | None = None
+    """A further key and the value that it has; None: the one setting is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,8 @@ class Remedy(_Advice):
     clashes: tuple[Clash, ...] = ()
     promises: tuple[Promise, ...] = ()
     """What `entropydx compare --remedy` holds it to."""
+    by_hand: bool = False
+    """It can be done beside a framework that has no key for it, to the data for one."""
     unmeasured: str = ""
     """Why nothing that it does shows between two runs; said where `promises` is empty."""
 

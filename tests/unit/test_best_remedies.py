@@ -11,7 +11,7 @@ import pytest
 from entropydx import pipeline
 from entropydx.cases import Case, load_cases
 from entropydx.recommending import MAX_RECOMMENDATIONS, catalogue, choose
-from entropydx.types import FAILURES, Choice, Label
+from entropydx.types import FAILURES, Choice, Label, Stage, Training
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,13 +26,18 @@ def _best(failure: Label) -> str:
 
 
 @cache
-def _named() -> tuple[tuple[Case, Label, Choice], ...]:
+def _named(
+    framework: str | None = None, stages: tuple[tuple[Label, Stage], ...] = ()
+) -> tuple[tuple[Case, Label, Choice], ...]:
     """Return the labelled cases whose diagnosis is one of the failures, with what their report recommends."""
     found = []
     for case in load_cases(ROOT / "fixtures" / "cases"):
         judged = pipeline.judge(case.draws[0].measurements, has_baseline=True)
-        if judged.diagnosis.label in FAILURES:
-            found.append((case, judged.diagnosis.label, choose(judged.diagnosis, judged.measurements, None)))
+        label = judged.diagnosis.label
+        if label in FAILURES:
+            stage = dict(stages).get(label, "rl")
+            given = None if framework is None else Training(stage=stage, source="a test", framework=framework)
+            found.append((case, label, choose(judged.diagnosis, judged.measurements, given)))
     return tuple(found)
 
 
@@ -51,6 +56,14 @@ def test_every_organism_is_recommended_what_the_trials_found_best_or_it_says_why
             why = next(entry.why for entry in choice.left_out if entry.id == best)
             assert why != f"{MAX_RECOMMENDATIONS} remedies come before it", f"{case.name}: {best} has lost its place"
     assert all(counted[failure] >= 10 for failure in FAILURES), counted
+
+
+@pytest.mark.parametrize("framework", ["trl", "verl", "openrlhf"])
+def test_a_training_configuration_does_not_push_the_best_out(framework: str) -> None:
+    """What is done to the data, or to the choice of a checkpoint, needs no key of the user's framework."""
+    stages: dict[Label, Stage] = {Label.TEACHER_OVERCONFIDENCE: "distillation" if framework == "trl" else "sft"}
+    for _, label, choice in _named(framework, tuple(stages.items())):
+        assert _best(label) in {r.id for r in choice.recommendations}, (label, choice.left_out)
 
 
 def test_the_order_of_the_catalogue_does_not_contradict_the_trials() -> None:

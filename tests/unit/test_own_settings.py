@@ -181,3 +181,11 @@ def test_a_loss_that_verl_replaces_is_inert(name: str) -> None:
     assert clash_of(find_remedy("clip_higher"), replace(older, updates_per_rollout=1.0)) is None
     assert clash_of(find_remedy(name), replace(_file("ppo", "verl", **bypass), updates_per_rollout=1.0)) is None
     assert clash_of(find_remedy(name), _file("ppo", "verl")) is None
+
+
+@pytest.mark.parametrize(("estimator", "divides"), [("grpo", True), ("rloo", False), ("gae", False)])
+def test_larger_groups_conflict_with_a_division_that_is_made(estimator: str, divides: bool) -> None:
+    config = {"algorithm.adv_estimator": estimator}
+    training = Training(stage="rl", source="a file", framework="verl", trainer="ppo", config=config)
+    clash = clash_of(find_remedy("larger_groups"), training)
+    assert (clash is not None and clash.effect == "conflict") is divides
