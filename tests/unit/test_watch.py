@@ -63,7 +63,7 @@ class World:
         said = self.verdicts.get(name, "passed")
         if callable(said):
             said = said()
-        if isinstance(said, Exception):
+        if isinstance(said, BaseException):
             raise said
         Path(config.run_dir).mkdir(parents=True, exist_ok=True)
         (Path(config.run_dir) / store.REPORT).write_text("{}")
@@ -245,7 +245,7 @@ def test_it_ends_at_a_step_and_when_nothing_happens(world):
 
 
 def test_a_watch_that_is_killed_goes_on_with_nothing_twice(world):
-    class KilledError(Exception):
+    class KilledError(BaseException):
         pass
 
     world.events = {5 + 30 * i: save(world, 20 * i) for i in range(1, 5)}
