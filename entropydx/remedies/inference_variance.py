@@ -3,7 +3,7 @@
 Decoding keys are those of OpenAI-compatible requests (`n`, `temperature`, `top_p`, `max_tokens`).
 """
 
-from entropydx.remedies._releases import REQUESTS
+from entropydx.remedies._releases import RELEASES, REQUESTS
 from entropydx.types import Label, Promise, Remedy, Threshold
 
 NO_VOTE = (Label.TRAINING_COLLAPSE,)
@@ -91,6 +91,8 @@ remedy = (
         evidence=(
             "The DeepSeek-R1 evaluation settings (read in the README of KlearReasoner, not in a paper). min-p is no "
             "cure of variance: a re-analysis finds no gain (arXiv:2506.13681, abstract).",
+            "A temperature that follows confidence, cooler where the model is unsure, is proposed too "
+            "(arXiv:2502.19830, abstract).",
         ),
         references=("https://github.com/suu990901/KlearReasoner",),
         order=20,
@@ -230,6 +232,38 @@ remedy = (
         references=("arXiv:2402.03300",),
         order=30,
         promises=SHARPER,
+    ),
+    Remedy(
+        id="mask_truncated",
+        title="Keep answers that were cut off out of the training, or price them softly",
+        why="An answer that is cut off is paid as a wrong one, whatever the work before it: the same problem is then "
+        "right or wrong by length, which no policy can learn from.",
+        for_=(Label.INFERENCE_VARIANCE,),
+        contraindicated_for=(Label.HARD_SAMPLE_SHORTCUTTING,),
+        config={"trl": {"mask_truncated_completions": True}, "openrlhf": {"--reward.overlong_buffer_len": 4096}},
+        versions={name: RELEASES[name] for name in ("trl", "openrlhf")},
+        inert_when="no completion reaches the token limit. verl has it as an argument of its DAPO reward manager only",
+        expected="Not measured alone in a paper that was checked: it is part of DAPO's script, with a buffer of 4096 "
+        "tokens and a price of 1.",
+        watch=(
+            "instrument.truncation_rate",
+            "sampling_spread.within_variance",
+            "completions/clipped_ratio in TRL's log",
+        ),
+        stop_when="completions grow to the limit: raise the limit instead",
+        evidence=("Buffer and price as in DAPO's script (read in its source); that it calms the spread: derived.",),
+        references=("arXiv:2503.14476",),
+        order=50,
+        stages=("rl",),
+        when=(
+            Threshold(
+                measurement="instrument.truncation_rate",
+                op=">",
+                value=0.02,
+                source="one answer in fifty is cut; above 0.10 no diagnosis is made (EDX901) [D]",
+            ),
+        ),
+        unmeasured="it acts on the training's own token limit, which entropydx does not see",
     ),
     Remedy(
         id="calibration_reward",

@@ -382,6 +382,7 @@ UNTRIED: dict[str, str] = {
     "confidence_filter": "the independent check keeps no log-probabilities to filter by",
     "answer_mask": "no released trainer has a key for it",
     "entropy_gated_distillation": "no released trainer has a key for it, and the organisms' teacher is always sure",
+    "mask_truncated": "completions of the organisms end before the token limit",
     "thinking_budget": "the organisms think for some forty tokens, and a cap would cut answers off",
     "length_alarm": "an alarm, and no cure",
     "strip_thinking": "the worked solution that the teacher is shown has no thinking apart from the work",
