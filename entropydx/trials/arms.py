@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from entropydx.organisms.doses import Dose, EditDose
-from entropydx.recommending import catalogue
+from entropydx.recommending import find_remedy
 from entropydx.types import Label
 
 Role = Literal["none", "control", "remedy", "opposite"]
@@ -58,7 +58,7 @@ class Trial:
 
 def keys_of(remedy: str, framework: str = "trl", **scaled: Any) -> tuple[tuple[str, Any], ...]:
     """Return a remedy's own settings for a framework, with values that were scaled to the model."""
-    config = next(r.config[framework] for r in catalogue() if r.id == remedy)
+    config = find_remedy(remedy).config[framework]
     unknown = scaled.keys() - config.keys()
     assert not unknown, f"{remedy} has no {unknown}"
     return tuple({**config, **scaled}.items())
