@@ -8,12 +8,10 @@ from typing import Any
 
 from entropydx.trainers import BASE, CONFIGURATION, STAGE_OF, TRAINERS
 from entropydx.training_config import (
-    BYPASS,
     computed,
     effective,
     holds,
     processes,
-    replaces_loss,
     trainer_of,
     whole_groups,
 )
@@ -44,16 +42,6 @@ BROKEN = (
     "TRL refuses to start where its batch of completions, per_device_train_batch_size x processes x "
     "steps_per_generation, holds no whole groups of num_generations; on one process this one does not"
 )
-LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
-REPLACED = Clash(
-    framework="verl",
-    key=BYPASS,
-    op="==",
-    value=True,
-    effect="inert",
-    why="verl's older trainer puts a loss_mode of its own in place of any other in bypass mode (read in its source)",
-)
-"""Of every remedy that names a loss of verl's, beside `trainer.use_v1=false`."""
 PEERS = "its keys are of {}, and the file is of {}: they are not held against it"
 
 
@@ -100,8 +88,6 @@ def clash_of(remedy: Remedy, training: Training) -> Clash | None:
     own = remedy.config.get(framework or "", {})
     if another_trainer(remedy, training) is not None:
         return None
-    if LOSS_MODE in own and replaces_loss(training):
-        return REPLACED
     for clash in remedy.clashes:
         if clash.framework != framework or clash.key in own:
             continue

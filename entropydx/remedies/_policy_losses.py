@@ -16,6 +16,16 @@ ON_POLICY = tuple(
     Clash(framework=name, key="updates_per_rollout", op="<=", value=1, effect="inert", why=ONE_UPDATE)
     for name in ("trl", "verl", "openrlhf")
 )
+REPLACED = Clash(
+    framework="verl",
+    key="algorithm.rollout_correction.bypass_mode",
+    op="==",
+    value=True,
+    effect="inert",
+    why="verl's older trainer puts a loss_mode of its own in place of any other in bypass mode (read in its source)",
+    among=("trainer.use_v1", False),
+)
+"""Of every remedy that names a loss of verl's."""
 
 
 def entropy_promise(direction: Course, source: str) -> Promise:
@@ -66,7 +76,7 @@ POLICY_LOSSES = (
         references=("arXiv:2505.22617",),
         order=20,
         stages=("rl",),
-        clashes=ON_POLICY,
+        clashes=(REPLACED, *ON_POLICY),
         promises=COVARIANCE,
     ),
     Remedy(
@@ -99,6 +109,7 @@ POLICY_LOSSES = (
         references=("arXiv:2505.22617",),
         order=25,
         stages=("rl",),
+        clashes=(REPLACED,),
         promises=COVARIANCE,
     ),
     Remedy(
@@ -200,7 +211,7 @@ POLICY_LOSSES = (
         references=("arXiv:2506.13585", "https://github.com/suu990901/KlearReasoner"),
         order=55,
         stages=("rl",),
-        clashes=ON_POLICY,
+        clashes=(REPLACED, *ON_POLICY),
         promises=(
             entropy_promise("rises", "what keeping those gradients is for (arXiv:2506.13585); no effect was checked"),
         ),
