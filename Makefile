@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 LIMIT := --timeout 900
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types format golden docs train-classifier clean help
+.PHONY: demo test test-all gpu lint types format golden docs train-classifier clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,13 @@ test: $(VENV)/dev  ## The tests, a few minutes on two cores.
 
 test-all: $(VENV)/all  ## Also the slow ones: SmolLM2, training, long statistics; GPU tests where there is one.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
+
+gpu: $(VENV)/dev  ## The tests and benchmarks that need a GPU; needs a torch built for it in the environment.
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python benchmarks/roofline.py --random 1b --device cuda --dtype bfloat16 --rows 1,8,64,512
+	$(BIN)/python benchmarks/roofline.py --random 1b --device cuda --dtype bfloat16 --rows 1,8,64,512 --cuda-graphs
+	$(BIN)/python benchmarks/gpu_speed.py 1b
+	$(BIN)/python benchmarks/gpu_speed.py 2b
 
 lint: $(VENV)/dev  ## ruff.
 	$(BIN)/ruff check .

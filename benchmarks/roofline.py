@@ -18,6 +18,7 @@ their number.
     python benchmarks/roofline.py --random 1b --device cuda --dtype bfloat16
 
 --random takes random weights in the shape of Llama-3.2-1B (1b) or SmolLM2-1.7B (2b): speed depends on the shape alone.
+`tiny` only shows that the script runs. --cuda-graphs measures recorded steps.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+LARGE = {"hidden_size": 2048, "intermediate_size": 8192, "num_attention_heads": 32}
 SHAPES = {
-    "1b": {"num_hidden_layers": 16, "num_key_value_heads": 8, "vocab_size": 128_256},
-    "2b": {"num_hidden_layers": 24, "num_key_value_heads": 32, "vocab_size": 49_152},
+    "1b": LARGE | {"num_hidden_layers": 16, "num_key_value_heads": 8, "vocab_size": 128_256},
+    "2b": LARGE | {"num_hidden_layers": 24, "num_key_value_heads": 32, "vocab_size": 49_152},
+    "tiny": {
+        **{"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4},
+        **{"num_hidden_layers": 2, "num_key_value_heads": 2, "vocab_size": 1024},
+    },
 }
 PROBE_BYTES = 1 << 30
 """Read to measure the bandwidth: far more than any cache holds."""
@@ -49,9 +55,6 @@ def build(path: Path, shape: str, dtype: str) -> None:
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        hidden_size=2048,
-        intermediate_size=8192,
-        num_attention_heads=32,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=None,
@@ -107,7 +110,12 @@ def open_engine(arguments: argparse.Namespace) -> Any:
         def _stop_ids(self) -> frozenset[int]:
             return frozenset()
 
-    options = EngineOptions(device=arguments.device, dtype=arguments.dtype, batch_rows=max(arguments.rows))
+    options = EngineOptions(
+        device=arguments.device,
+        dtype=arguments.dtype,
+        batch_rows=max(arguments.rows),
+        cuda_graphs=arguments.cuda_graphs,
+    )
     return Endless(arguments.checkpoint, options, Silent())
 
 
@@ -190,6 +198,7 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--cuda-graphs", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", type=lambda text: [int(n) for n in text.split(",")], default=[1, 8, 32, 64])
     parser.add_argument("--short", type=int, default=8, help="tokens of the short draw")

@@ -82,6 +82,7 @@ class Settings:
     device: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
     batch_rows: int | None = None
+    cuda_graphs: bool | None = None
     workers: int | None = None
     ray: str | None = None
     thinking: Literal["auto", "on", "off"] | None = None
@@ -134,6 +135,8 @@ class RunConfig:
     device: str = "auto"
     dtype: str = "auto"
     batch_rows: int = 0
+    cuda_graphs: bool = False
+    """Record the decode steps of engine hf on a GPU, and replay them."""
     workers: int | None = None
     """Processes, or with `ray` actors, that the work is shared out to; None: this process alone, or what the cluster
     has room for."""

@@ -20,7 +20,7 @@ from entropydx.layouts import training_step
 from entropydx.protocols import EngineOptions, Progress
 
 NOT_KEYED = {
-    *("checkpoint", "baseline", "run_dir", "device", "batch_rows", "workers", "ray"),
+    *("checkpoint", "baseline", "run_dir", "device", "batch_rows", "cuda_graphs", "workers", "ray"),
     *("suite_source", "budget", "tokens", "adaptive"),
     *("train_config", "stage"),
 }

@@ -58,6 +58,7 @@ def open_engines(config: RunConfig, progress: Progress, fleet: Fleet | None = No
         allow_pickle=config.allow_pickle,
         trust_remote_code=config.trust_remote_code,
         batch_rows=config.batch_rows,
+        cuda_graphs=config.cuda_graphs,
         endpoint=config.endpoint,
         vocab_size=config.vocab_size,
     )

@@ -80,6 +80,8 @@ class EngineOptions:
     trust_remote_code: bool = False
     batch_rows: int = 0
     """Most rows decoded together; 0 lets the engine choose."""
+    cuda_graphs: bool = False
+    """Record decode steps on a CUDA device and replay them, where the engine and the model allow it."""
     endpoint: str | None = None
     """Address of the server that draws, such as `http://host:8000/v1`; only of engines that ask one."""
     vocab_size: int = 0

@@ -73,6 +73,9 @@ Probes = Annotated[
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str | None, typer.Option(metavar="auto|float32|bfloat16|float16", help="Of the weights.")]
 BatchRows = Annotated[int | None, typer.Option(help="Most completions decoded together; 0 chooses.")]
+CudaGraphs = Annotated[
+    bool, typer.Option("--cuda-graphs", help="On a GPU, record decode steps and replay them (engine hf).")
+]
 Workers = Annotated[
     int | None,
     typer.Option(help="Processes to share the work out to, each with a GPU of its own, or with its part of the cores."),

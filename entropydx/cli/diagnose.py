@@ -51,6 +51,7 @@ def command(
     device: _options.Device = None,
     dtype: _options.Dtype = None,
     batch_rows: _options.BatchRows = None,
+    cuda_graphs: _options.CudaGraphs = False,
     workers: _options.Workers = None,
     ray: _options.Ray = None,
     shard: _options.Shard = None,

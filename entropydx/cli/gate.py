@@ -67,6 +67,7 @@ def command(
     device: _options.Device = None,
     dtype: _options.Dtype = None,
     batch_rows: _options.BatchRows = None,
+    cuda_graphs: _options.CudaGraphs = False,
     workers: _options.Workers = None,
     ray: _options.Ray = None,
     run_dir: _options.RunDir = None,

@@ -93,6 +93,7 @@ def command(
     device: _options.Device = None,
     dtype: _options.Dtype = None,
     batch_rows: _options.BatchRows = None,
+    cuda_graphs: _options.CudaGraphs = False,
     workers: _options.Workers = None,
     ray: _options.Ray = None,
     train_config: _options.TrainConfig = None,

@@ -62,6 +62,8 @@ class Feed(Generic[JobT]):
     def __init__(self, jobs: Iterable[JobT]) -> None:
         self._queue = deque(jobs)
         self._taken: list[JobT] = []
+        self.width = max((job.width for job in self._queue), default=0)
+        """Tokens of the longest prompt."""
         self.seen = 0
         """Most rows of a step that went through."""
 

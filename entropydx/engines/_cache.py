@@ -120,10 +120,66 @@ class AlignedLayer(DynamicLayer):  # type: ignore[misc] # transformers is untype
         self.keys, self.values = (buffer[:, :, start:stop] for buffer in self._buffers)
 
 
+class FixedLayer(DynamicLayer):  # type: ignore[misc] # transformers is untyped here
+    """An attention layer of rows that start in the first column, in buffers that never move.
+
+    Parameters
+    ----------
+    like : DynamicLayer
+        What heads, dimensions, dtype and device are taken from.
+    n_rows, n_columns : int
+        Of the buffers.
+    """
+
+    def __init__(self, like: DynamicLayer, n_rows: int, n_columns: int) -> None:
+        super().__init__()
+        self.lazy_initialization(like.keys, like.values)
+        self._buffers = tuple(
+            states.new_zeros((n_rows, states.shape[1], n_columns, states.shape[3]))
+            for states in (like.keys, like.values)
+        )
+
+    def point(self, rows: Tensor, columns: Tensor, n_columns: int) -> None:
+        """Say where the next token of each row goes, (B,) rows and columns, and how many columns the model sees."""
+        self._rows, self._columns = rows, columns
+        self.keys, self.values = (buffer[: len(rows), :, :n_columns] for buffer in self._buffers)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Write one token of each row, and return the columns that the model sees."""
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[self._rows, :, self._columns] = states[:, :, 0]
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        """Return how many columns the model sees."""
+        return int(self.keys.shape[-2])
+
+    def place(self, rows: Tensor, source: DynamicLayer, source_rows: Tensor, widths: Tensor, longest: int) -> None:
+        """Replace rows by the last `widths` columns of other ones, `longest` at most."""
+        columns = torch.arange(longest, device=widths.device)
+        inside = columns < widths[:, None]
+        for buffer, states in zip(self._buffers, (source.keys, source.values), strict=True):
+            taken = (states.shape[-2] - widths)[:, None] + torch.where(inside, columns, 0)
+            picked = states[source_rows[:, None], :, taken].transpose(1, 2)
+            buffer[rows] = 0  # what another row left there may be NaN, which a mask does not hide
+            buffer[rows, :, :longest] = torch.where(inside[:, None, :, None], picked, 0)
+
+    def gather(self, rows: Tensor) -> None:
+        """Move rows to the front, in this order."""
+        for buffer in self._buffers:
+            buffer[: len(rows)] = buffer[rows]
+
+
 def is_alignable(cache: Any) -> bool:
     """Tell whether rows of other prefills can be placed beside those of a cache: attention layers only."""
     kinds = (DynamicLayer, DynamicSlidingWindowLayer)
     return all(type(layer) in kinds and layer.is_initialized for layer in cache.layers)
+
+
+def is_fixable(cache: Any, n_columns: int) -> bool:
+    """Tell whether a cache's layers see all of `n_columns` columns: no sliding window is as short."""
+    windows = (getattr(layer, "sliding_window", None) for layer in cache.layers)
+    return is_alignable(cache) and all(window is None or window > n_columns for window in windows)
 
 
 def aligned(cache: Any, n_rows: int) -> Any:

@@ -22,6 +22,7 @@ from torch import Tensor
 from entropydx.engines import _cache
 from entropydx.engines._batches import Feed
 from entropydx.engines._forward import Forward, Prefix
+from entropydx.engines._layouts import Layout, Recorder, open_layout
 from entropydx.engines._slots import Row, Slots, Start
 from entropydx.engines._triton import draw_rows
 from entropydx.logits import Draw
@@ -32,9 +33,6 @@ REFILL_SHARE = 1 / 16
 PREFILL_SHARE = 1 / 2
 """Prompts are prefilled for that share of the batch at once, when samples for fewer free rows are wanted: a prefill of
 few tokens costs as much as one of many, and the prompts that wait hold less memory than the rows that run."""
-COMPACT_SHARE = 1 / 8
-"""With nothing left to start, ended rows leave the batch once they are this share of it: one compaction costs about as
-much as one step's cache traffic, so rarer would waste forward passes and more often would waste copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,10 @@ class _Prefilled:
     """With the index of each one's prompt in the prefix."""
 
 
+Started = tuple[Prefix, list[int], list[Start]]
+"""Samples to start: the prefill that has their prompts, the index of each one's prompt in it, and the samples."""
+
+
 class _Waiting:
     """Samples whose prompts are prefilled, and the jobs behind them."""
 
@@ -83,12 +85,12 @@ class _Waiting:
     def __bool__(self) -> bool:
         return bool(self._ready or self._feed)
 
-    def take(self, n_rows: int) -> list[tuple[Prefix, list[int], list[Start]]]:
+    def take(self, n_rows: int) -> list[Started]:
         """Return samples to start, by their prefix, with the index of each one's prompt in it: one or more, at most B.
 
         Where rows of several prefills cannot stand side by side, they are of one.
         """
-        taken: list[tuple[Prefix, list[int], list[Start]]] = []
+        taken: list[Started] = []
         while n_rows and self and (self.alignable or not taken):
             if not self._ready:
                 self._prefill(n_rows)
@@ -120,10 +122,14 @@ class Decoder:
         Tokens that end a completion.
     params : SamplingParams
         How to draw.
+    record : Recorder, optional
+        Of steps whose shapes stay: see `_layouts.Fixed`.
     """
 
-    def __init__(self, model: Any, stop_ids: frozenset[int], params: SamplingParams) -> None:
-        self._forward, self._params = Forward(model), params
+    def __init__(
+        self, model: Any, stop_ids: frozenset[int], params: SamplingParams, record: Recorder | None = None
+    ) -> None:
+        self._forward, self._params, self._record = Forward(model), params, record
         self._stop = torch.tensor(sorted(stop_ids), dtype=torch.long)
 
     @torch.inference_mode()
@@ -135,22 +141,25 @@ class Decoder:
         """
         waiting = _Waiting(self._forward, feed, max_rows)
         while waiting:
-            yield from _Batch(self._forward, self._params, self._stop, feed).run(waiting, max_rows)
+            yield from self._batch(waiting.take(max_rows), waiting, feed)
+
+    def _batch(self, first: Sequence[Started], waiting: _Waiting, feed: Feed[Work]) -> Iterator[Row]:
+        prefix, n_rows = first[0][0], sum(len(starts) for _, _, starts in first)
+        n_columns = feed.width + self._params.max_new_tokens
+        layout = open_layout(self._forward, prefix, n_rows, n_columns, self._record)
+        slots = Slots(n_rows, self._params, self._stop, prefix.logits.device)
+        del prefix
+        return _Batch(layout, slots, self._params, feed).run(first, waiting)
 
 
 class _Batch:
     """B rows with their cache; `run` goes on until all of them ended and, when they can be filled, nothing waits."""
 
-    def __init__(self, forward: Forward, params: SamplingParams, stop_ids: Tensor, feed: Feed[Work]) -> None:
-        self._forward, self._params, self._stop, self._feed = forward, params, stop_ids, feed
+    def __init__(self, layout: Layout, slots: Slots, params: SamplingParams, feed: Feed[Work]) -> None:
+        self._layout, self._slots, self._params, self._feed = layout, slots, params, feed
 
-    def run(self, waiting: _Waiting, max_rows: int) -> Iterator[Row]:
+    def run(self, first: Sequence[Started], waiting: _Waiting) -> Iterator[Row]:
         """Yield rows as they end."""
-        first = waiting.take(max_rows)
-        n_rows = sum(len(starts) for _, _, starts in first)
-        self._slots = Slots(n_rows, self._params, self._stop, first[0][0].logits.device)
-        self._fills = waiting.alignable
-        self._open(first, n_rows)
         yield from self._start(first)
         del first
         while True:
@@ -158,55 +167,38 @@ class _Batch:
             if not self._slots.running.any():
                 self._feed.ran(len(self._slots.running))
                 return
-            if not (self._fills and waiting):
+            if not (self._layout.refills and waiting):
                 self._compact()
             yield from self._step()
 
-    def _open(self, taken: Sequence[tuple[Prefix, list[int], list[Start]]], n_rows: int) -> None:
-        prefix, places, _ = taken[0]
-        if self._fills:
-            self._cache, self._width = _cache.aligned(prefix.cache, n_rows), 0
-        else:
-            self._cache, self._width = _cache.expand(prefix.cache, torch.tensor(places)), prefix.mask.shape[1]
-
     def _refill(self, waiting: _Waiting) -> Iterator[Row]:
-        while self._fills and waiting:
+        while self._layout.refills and waiting:
             n_free, running = len(self._slots.free), self._slots.running
             if n_free < max(1, REFILL_SHARE * len(running)):
                 return
             yield from self._start(waiting.take(n_free))
 
-    def _start(self, taken: Sequence[tuple[Prefix, list[int], list[Start]]]) -> Iterator[Row]:
+    def _start(self, taken: Sequence[Started]) -> Iterator[Row]:
         """Start samples in free rows: place their prompts, and draw their first tokens from the prefill's logits."""
         for prefix, places, starts in taken:
             rows = self._slots.free[: len(starts)]
-            source_rows = torch.tensor(places, device=prefix.logits.device)
-            if self._fills:
-                longest = max(s.width for s in starts)
-                self._width = max(self._width, longest)
-                _cache.place(self._cache, torch.from_numpy(rows), prefix.cache, source_rows, longest)
+            self._layout.place(rows, prefix, places, [s.width for s in starts])
             self._slots.start(rows, starts)
-            step = self._draw(prefix.logits[source_rows], rows)
+            step = self._draw(prefix.logits[torch.tensor(places, device=prefix.logits.device)], rows)
             yield from self._slots.record(rows, step)
 
     def _step(self) -> Iterator[Row]:
-        slots = self._slots
-        if self._fills:
-            self._width = slots.width - 1
-            _cache.trim(self._cache, self._width)
-        self._width += 1
-        rows = np.arange(len(slots.running))
-        step = self._draw(self._forward.last(*slots.inputs(self._width), self._cache), rows)
+        rows = np.arange(len(self._slots.running))
+        step = self._draw(self._layout.step(*self._slots.inputs()), rows)
         self._feed.ran(len(rows))
-        yield from slots.record(rows, step)
+        yield from self._slots.record(rows, step)
 
     def _draw(self, logits: Tensor, rows: NDArray[np.int64]) -> Draw:
         # A step's logits live only inside this call and its caller's expression: one (B, V) at a time.
         return draw_rows(logits, self._slots.uniforms(rows), self._params.temperature, self._params.top_p)
 
     def _compact(self) -> None:
-        running = self._slots.running
-        if (~running).sum() >= COMPACT_SHARE * len(running):
-            rows = np.flatnonzero(running)
-            self._cache.reorder_cache(torch.from_numpy(rows))
+        rows = self._layout.leaving(self._slots.running)
+        if rows is not None:
+            self._layout.keep(rows)
             self._slots.keep(rows)

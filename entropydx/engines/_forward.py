@@ -47,6 +47,8 @@ class Forward:
             raise _no_cache(model)
         self._model = model
         self._takes_positions = "position_ids" in arguments
+        self.takes_any_mask = self._takes_positions and model.config._attn_implementation == "sdpa"
+        """Whether a mask (B, 1, 1, W) of truth values can say what each row sees."""
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Prefix:

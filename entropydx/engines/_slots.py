@@ -80,11 +80,6 @@ class Slots:
         """Indices of the rows that nothing runs in."""
         return np.flatnonzero(~self.running)
 
-    @property
-    def width(self) -> int:
-        """Tokens of the longest running row, the one that is fed next included."""
-        return int((self._prompts + self._n_drawn)[self.running].max())
-
     def start(self, rows: NDArray[np.int64], starts: Sequence[Start]) -> None:
         """Begin samples in the given rows."""
         params, names = self._params, [(s.prompt_id, s.sample) for s in starts]
@@ -99,11 +94,10 @@ class Slots:
         """Return the random number of each row's next token."""
         return self._noise[self._index(rows), self._index(self._column(rows))]
 
-    def inputs(self, n_columns: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what the model is fed: (B, 1) tokens, the (B, W) mask of the cache and them, and (B, 1) positions."""
-        lengths = self._index(self._prompts + self._n_drawn)[:, None]
-        mask = torch.arange(n_columns, device=self._device) >= n_columns - lengths
-        return self._next[:, None], mask.long(), lengths - 1
+    def inputs(self) -> tuple[Tensor, Tensor, int]:
+        """Return what a layout's step takes: (B, 1) tokens, the (B,) lengths with them, and the longest that runs."""
+        lengths = self._prompts + self._n_drawn
+        return self._next[:, None], self._index(lengths), int(lengths[self.running].max())
 
     def record(self, rows: NDArray[np.int64], step: Draw) -> Iterator[Row]:
         """Write what the given rows drew, and yield those that it ends; what ended rows draw is ignored."""

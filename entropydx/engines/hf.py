@@ -13,6 +13,8 @@ from typing import get_args
 
 from entropydx.engines._batches import Batches
 from entropydx.engines._decode import Decoder, Work
+from entropydx.engines._graphs import CudaGraphs
+from entropydx.engines._layouts import Recorder
 from entropydx.engines._sampler import LocalSampler
 from entropydx.engines._slots import Row
 from entropydx.protocols import EngineOptions, Progress
@@ -53,6 +55,7 @@ class HfEngine(LocalSampler):
     def __init__(self, ref: str, options: EngineOptions, progress: Progress) -> None:
         super().__init__(ref, options, progress)
         self._drawn = Batches(progress)
+        self._record = self._recorder()
 
     @property
     def batch_rows(self) -> int:
@@ -60,10 +63,20 @@ class HfEngine(LocalSampler):
         return self._drawn.seen
 
     def _rows(self, work: Sequence[Work], params: SamplingParams, batch_rows: int) -> Iterator[Row]:
-        decoder = Decoder(self._model, self._stop_ids(), params)
+        decoder = Decoder(self._model, self._stop_ids(), params, self._record)
         ordered = sorted(work, key=lambda w: w.width, reverse=True)
         wanted = batch_rows or self._options.batch_rows or self._auto_rows(ordered[0].width + params.max_new_tokens)
         return self._drawn.run(ordered, wanted, decoder.run)
+
+    def _recorder(self) -> Recorder | None:
+        """Return what records decode steps, where that is asked for and one GPU has the whole model."""
+        if not self._options.cuda_graphs:
+            return None
+        if self._placement.spread or not self._placement.device.startswith("cuda"):
+            where = "several GPUs" if self._placement.spread else self._placement.device
+            self._progress.warn(f"--cuda-graphs does nothing on {where}: it needs the whole model on one CUDA device")
+            return None
+        return CudaGraphs()
 
 
 engine = HfEngine
