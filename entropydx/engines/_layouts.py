@@ -27,6 +27,8 @@ COMPACT_SHARE = 1 / 8
 much as one step's cache traffic, so rarer would waste forward passes and more often would waste copies."""
 BUCKET = 128
 """Columns by which a fixed step widens: each width and number of rows is recorded once."""
+ALIGNMENT = 16
+"""Columns that the widest step is a multiple of: torch would copy a mask of another width at every step."""
 FEW_ROWS = 8
 """Fixed steps are not recorded for fewer rows: a step of one takes as long."""
 TOLERANCE = {torch.float32: 1e-3}
@@ -166,13 +168,13 @@ class Fixed:
     def __init__(self, forward: Forward, like: Prefix, n_rows: int, n_columns: int, record: Recorder) -> None:
         self._forward, self._record = forward, record
         device = like.logits.device
-        self._n_rows, self._n_columns = n_rows, n_columns
-        self._layers = [_cache.FixedLayer(layer, n_rows, n_columns) for layer in like.cache.layers]
+        self._n_rows, self._n_columns = n_rows, -(-n_columns // ALIGNMENT) * ALIGNMENT
+        self._layers = [_cache.FixedLayer(layer, n_rows, self._n_columns) for layer in like.cache.layers]
         self._cache = copy.copy(like.cache)
         self._cache.layers = self._layers
         self._ids = torch.zeros((n_rows, 1), dtype=torch.long, device=device)
         self._lengths = torch.ones(n_rows, dtype=torch.long, device=device)
-        self._rows, self._columns = (torch.arange(n, device=device) for n in (n_rows, n_columns))
+        self._rows, self._columns = (torch.arange(n, device=device) for n in (n_rows, self._n_columns))
         self._steps: dict[tuple[int, int], Step] = {}
 
     def place(self, rows: NDArray[np.int64], prefix: Prefix, places: Sequence[int], widths: Sequence[int]) -> None:
