@@ -7,7 +7,7 @@ completions of one prompt are not independent evidence, so prompts are what is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -16,10 +16,15 @@ from functools import lru_cache
 import numpy as np
 from scipy import special, stats
 
+from entropydx import weighted
 from entropydx.types import FAILURES, FloatArray, IntArray, Interval, Measured, Measurement, Missing
 
-Statistic = Callable[[FloatArray], FloatArray]
-"""Prompt weights (R, N) to values (R,); NaN where a replicate leaves the statistic undefined."""
+Statistic = weighted.Statistic
+divide = weighted.divide
+ratio_statistic = weighted.ratio_statistic
+mean_statistic = weighted.mean_statistic
+quantile_statistic = weighted.quantile_statistic
+mixture_statistic = weighted.mixture_statistic
 
 ALPHA = 0.05
 """Chance of accusing a checkpoint that has none of the four failures."""
@@ -32,7 +37,11 @@ _level: ContextVar[float] = ContextVar("level", default=CI_LEVEL)
 N_REPLICATES = 4000
 MAX_UNDEFINED = 0.1
 """Largest share of undefined replicates for which an interval is still given."""
-_QUANTILE_BINS = 1024
+NO_INTERVAL = "no interval: every prompt gives the same value, or too few prompts define it"
+NO_CHANGE = "no interval of the change: every prompt changes alike, or too few define it"
+NO_QUOTIENT = "no interval of the quotient: every prompt gives the same one, or too few define it"
+_Reach = Callable[[float], Interval | None]
+"""The share of prompts that may be of a kind that none was, to between what a number lies; None: unbounded."""
 
 
 @contextmanager
@@ -83,19 +92,61 @@ def _interval(replicates: FloatArray, n_prompts: int) -> Interval | None:
     return float(low), float(high)
 
 
-def _no_event_bound(n_prompts: int) -> float:
+def no_event_bound(n_prompts: int) -> float:
     """Return the upper limit of a rate of which `n_prompts` prompts showed no instance (Clopper & Pearson 1934)."""
     return float(1 - tail() ** (1 / n_prompts))
 
 
-def _widen_flat(value: float, ci: Interval | None, n_prompts: int, bounds: Interval | None) -> Interval | None:
+def _widen_flat(ci: Interval | None, n_prompts: int, reach: _Reach) -> Interval | None:
     """Replace a zero-width interval: all prompts agreeing is not certainty about the next prompt."""
-    if ci is None or ci[1] - ci[0] > 1e-12:
+    if ci is None or ci[1] - ci[0] > weighted.FLAT:
         return ci
-    if bounds is None:
-        return None
-    reach = _no_event_bound(n_prompts) * (bounds[1] - bounds[0])
-    return max(float(bounds[0]), value - reach), min(float(bounds[1]), value + reach)
+    return reach(no_event_bound(max(n_prompts, 1)))
+
+
+def _unseen(statistic: Statistic, value: float, bounds: Interval | None) -> _Reach:
+    """Return how far unseen prompts reach: exactly where the statistic knows it, else as of a mean over prompts."""
+
+    def reach(share: float) -> Interval | None:
+        if isinstance(statistic, weighted.Spanning):
+            return statistic.between(share, bounds)
+        if bounds is None:
+            return None
+        by = share * (bounds[1] - bounds[0])
+        return max(float(bounds[0]), value - by), min(float(bounds[1]), value + by)
+
+    return reach
+
+
+def _unseen_change(ours: Statistic, theirs: Statistic, delta: float, bounds: Interval | None) -> _Reach:
+    """Return how far unseen prompts reach in `ours - theirs`: one of them can be at opposite ends of the two."""
+
+    def reach(share: float) -> Interval | None:
+        if isinstance(ours, weighted.Spanning) and isinstance(theirs, weighted.Spanning):
+            a, b = ours.between(share, bounds), theirs.between(share, bounds)
+            return None if a is None or b is None else (a[0] - b[1], a[1] - b[0])
+        if bounds is None:
+            return None
+        span = float(bounds[1] - bounds[0])
+        # (1-p) delta -+ p span, and never nearer to delta than p span: what is no mean may move by more than a mean.
+        low, high = delta - share * (span + max(delta, 0.0)), delta + share * (span - min(delta, 0.0))
+        return max(low, -span), min(high, span)
+
+    return reach
+
+
+def _unseen_quotient(ours: Statistic, theirs: Statistic, bounds: Interval | None) -> _Reach:
+    """Return how far unseen prompts reach in `ours / theirs`; see `Population.ratio`."""
+
+    def reach(share: float) -> Interval | None:
+        if not (isinstance(ours, weighted.Spanning) and isinstance(theirs, weighted.Spanning)):
+            return None
+        over, under = ours.between(share, bounds), theirs.between(share, theirs.seen() or bounds)
+        if over is None or under is None or under[0] <= 0:
+            return None
+        return over[0] / under[1], over[1] / under[0]
+
+    return reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +187,9 @@ class Population:
         Parameters
         ----------
         bounds : (low, high), optional
-            Range of a rate. Where all prompts agree the interval is then the exact binomial one over prompts; without
-            bounds it is left out, and the note says so.
+            Range of a rate. Where all prompts agree the interval is then the exact binomial one over prompts, of means
+            by `weighted.RatioStatistic`; without bounds it is left out, and the note says so. Other statistics are
+            taken to move as a mean over prompts would.
         n : int, optional
             Prompts behind the number, when fewer than the population; they set how far the tail is expanded.
         """
@@ -147,31 +199,25 @@ class Population:
         value, replicates = self._both(statistic)
         if not np.isfinite(value):
             return Missing(name=name, reason="undefined: no completion that it could be measured on")
-        ci = _widen_flat(value, _interval(replicates, max(behind, 2)), max(behind, 1), bounds)
+        ci = _widen_flat(_interval(replicates, max(behind, 2)), behind, _unseen(statistic, value, bounds))
         if ci is None:
-            note = note or "no interval: every prompt gives the same value, or too few prompts define it"
+            note = note or NO_INTERVAL
         base = delta = None
         delta_ci: Interval | None = None
         if baseline is not None:
             base_value, base_replicates = self._both(baseline)
             if np.isfinite(base_value):
                 base, delta = base_value, value - base_value
-                delta_ci = self._paired(delta, replicates - base_replicates, behind, bounds)
+                reach = _unseen_change(statistic, baseline, delta, bounds)
+                delta_ci = self._paired(replicates - base_replicates, behind, reach)
                 if delta_ci is None:
-                    note = note or "no interval of the change: every prompt changes alike, or too few define it"
+                    note = note or NO_CHANGE
         return Measured(
             name=name, value=value, unit=unit, n=behind, ci=ci, baseline=base, delta=delta, delta_ci=delta_ci, note=note
         )
 
-    def _paired(self, delta: float, changes: FloatArray, n: int, bounds: Interval | None) -> Interval | None:
-        if self.same:
-            return 0.0, 0.0
-        span = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-        raw = _interval(changes, max(n, 2))
-        if raw is None or raw[1] - raw[0] > 1e-12 or span is None:
-            return _widen_flat(delta, raw, n, None)
-        reach = _no_event_bound(max(n, 1)) * (span[1] - span[0]) / 2
-        return max(float(span[0]), delta - reach), min(float(span[1]), delta + reach)
+    def _paired(self, changes: FloatArray, n: int, reach: _Reach) -> Interval | None:
+        return (0.0, 0.0) if self.same else _widen_flat(_interval(changes, max(n, 2)), n, reach)
 
     def mean_where_defined(
         self, name: str, unit: str, values: FloatArray, baseline: FloatArray | None = None, *, bounds: Interval | None
@@ -195,18 +241,40 @@ class Population:
         n_both = int(np.isfinite(changes).sum())
         if n_both == 0:
             return replace(found, note="no change: no prompt on which checkpoint and baseline both define it")
-        delta, replicates = self._both(mean_statistic(changes))
+        change = mean_statistic(changes)
+        delta, replicates = self._both(change)
         base, _ = self._both(mean_statistic(np.where(np.isfinite(changes), baseline, np.nan)))
-        return replace(
-            found,
-            baseline=base,
-            delta=delta,
-            delta_ci=self._paired(delta, replicates, n_both, bounds),
-            note=found.note or f"baseline and change over the {n_both} prompts on which both define it",
-        )
+        span = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
+        delta_ci = self._paired(replicates, n_both, _unseen(change, delta, span))
+        note = found.note or f"baseline and change over the {n_both} prompts on which both define it"
+        if delta_ci is None:
+            note = f"{note}; {NO_CHANGE}"
+        return replace(found, baseline=base, delta=delta, delta_ci=delta_ci, note=note)
 
-    def ratio(self, name: str, statistic: Statistic, baseline: Statistic, note: str | None = None) -> Measurement:
-        """Estimate `statistic / baseline` with a paired interval; unit `x baseline`."""
+    def ratio(
+        self,
+        name: str,
+        statistic: Statistic,
+        baseline: Statistic,
+        note: str | None = None,
+        *,
+        bounds: Interval | None = None,
+    ) -> Measurement:
+        """Estimate `statistic / baseline` with a paired interval; unit `x baseline`.
+
+        Where all prompts give one quotient, up to a share p of prompts may give another (`no_event_bound`). One bound
+        serves both sides, since what no prompt showed is another *pair*: the interval is from the least numerator over
+        the greatest denominator to the greatest over the least, as `weighted.Spanning.between` has them. Numerators of
+        unseen prompts are within `bounds`; so are denominators where the baseline's prompts are all alike, but where
+        they vary its unseen prompts are taken to lie between the seen ones: what it does is not in doubt, only what
+        the checkpoint does beside it.
+
+        Parameters
+        ----------
+        bounds : (low, high), optional
+            Between what the statistic of one prompt alone can lie, of checkpoint and baseline. Without them only a
+            quantile of enough prompts has an interval where all prompts agree.
+        """
         if self.n_prompts < 2:
             return Missing(name=name, reason=f"needs at least 2 prompts for an interval, has {self.n_prompts}")
         value, replicates = self._both(statistic)
@@ -215,61 +283,17 @@ class Population:
             return Missing(name=name, reason="undefined: the baseline's value is zero or missing")
         with np.errstate(divide="ignore", invalid="ignore"):
             quotient = replicates / base_replicates
-        ci = (1.0, 1.0) if self.same else _interval(quotient, self.n_prompts)
+        present = [s.n_present for s in (statistic, baseline) if isinstance(s, weighted.Spanning)]
+        reach = _unseen_quotient(statistic, baseline, bounds)
+        ci = _widen_flat(_interval(quotient, self.n_prompts), min([self.n_prompts, *present]), reach)
+        if self.same:
+            ci = (1.0, 1.0)
+        elif ci is None:
+            note = NO_QUOTIENT if note is None else f"{note}; {NO_QUOTIENT}"
         return Measured(name=name, value=value / base_value, unit="x baseline", n=self.n_prompts, ci=ci, note=note)
 
 
-# ── statistics as functions of prompt weights ─────────────────────────────────────────────────────
-
-
-def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Return the quotient, NaN where the denominator is not positive."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
-
-
-def ratio_statistic(numerators: FloatArray, denominators: FloatArray) -> Statistic:
-    """Return sum(w a) / sum(w b) for per-prompt sums `a`, `b` (N,): a mean over tokens or completions."""
-    return lambda weights: divide(weights @ numerators, weights @ denominators)
-
-
-def mean_statistic(values: FloatArray) -> Statistic:
-    """Return the mean of per-prompt values (N,); a NaN leaves that prompt out."""
-    present = np.isfinite(values)
-    return ratio_statistic(np.where(present, values, 0.0), present.astype(float))
-
-
-def quantile_statistic(values: Sequence[FloatArray], q: float) -> Statistic:
-    """Return the q-quantile of the pooled values of N prompts, as numpy's default (linear) at weights of one.
-
-    Replicates read it off per-prompt counts between 1,024 pooled quantiles, so its resolution is 0.1 % in rank.
-    """
-    pooled = np.concatenate([*values, np.array([])])
-    if len(pooled) == 0:
-        return lambda weights: np.full(len(weights), np.nan)
-    edges = np.unique(np.quantile(pooled, np.linspace(0, 1, _QUANTILE_BINS + 1)))
-    counts = np.stack([np.bincount(np.searchsorted(edges, v), minlength=len(edges)) for v in values]).astype(float)
-    exact = float(np.quantile(pooled, q))
-
-    def statistic(weights: FloatArray) -> FloatArray:
-        if len(weights) == 1 and np.all(weights == 1):
-            return np.array([exact])
-        cumulative = np.cumsum(weights @ counts, axis=1)
-        reached = cumulative >= q * cumulative[:, -1:]
-        found: FloatArray = edges[np.argmax(reached, axis=1)]
-        return found
-
-    return statistic
-
-
-def mixture_statistic(counts: FloatArray, functional: Callable[[FloatArray], FloatArray]) -> Statistic:
-    """Return functional(p) of the pooled distribution p (R, M) over M categories, from per-prompt counts (N, M)."""
-
-    def statistic(weights: FloatArray) -> FloatArray:
-        pooled = weights @ counts
-        return functional(divide(pooled, pooled.sum(axis=1, keepdims=True)))
-
-    return statistic
+# ── differences, functionals of a distribution (last axis) ────────────────────────────────────────
 
 
 def difference_interval(value: float, ci: Interval, other: float, other_ci: Interval) -> Interval:
@@ -283,9 +307,6 @@ def difference_interval(value: float, ci: Interval, other: float, other_ci: Inte
     other_below, other_above = max(other - other_ci[0], 0.0), max(other_ci[1] - other, 0.0)
     change = value - other
     return change - float(np.hypot(below, other_above)), change + float(np.hypot(above, other_below))
-
-
-# ── functionals of a distribution (last axis) ─────────────────────────────────────────────────────
 
 
 def shannon_entropy(p: FloatArray) -> FloatArray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
 from entropydx import stats
-from entropydx.types import Difficulty, FloatArray, Group
+from entropydx.types import Difficulty, FloatArray, Group, Interval
 
 LEVELS: tuple[Difficulty, ...] = get_args(Difficulty)
 
@@ -58,6 +59,39 @@ def _midranks(values: FloatArray, weights: FloatArray) -> FloatArray:
     return ranks
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unranked:
+    """Spearman's correlation where all y are equal: 0 in every replicate, whatever prompts that were not seen do."""
+
+    x: FloatArray
+    statistic: stats.Statistic
+
+    def __call__(self, weights: FloatArray, /) -> FloatArray:
+        """Return the value under each row of weights."""
+        return self.statistic(weights)
+
+    @property
+    def n_present(self) -> int:
+        """Prompts that weigh anything."""
+        return len(self.x)
+
+    def between(self, share: float, bounds: Interval | None) -> Interval | None:
+        """Return how far a `share` of prompts p with other y, at the ends of x, can move it from 0.
+
+        Far further than a mean, about sqrt(3 p): y explains of the ranks of x at most what is not left within the seen
+        prompts, whose y are tied. Without ties in x those hold (1-p)³ of the variance; with ties of shares t among
+        them (1-p)³ (1-T) / (1 - (1-p)³ T), T = sum of t³. It is reached where y orders the unseen prompts as x does.
+        """
+        _, ties = np.unique(self.x, return_counts=True)
+        tied, kept = float(((ties / len(self.x)) ** 3).sum()), (1 - share) ** 3
+        reach = float(np.sqrt(1 - kept * (1 - tied) / (1 - kept * tied)))
+        return -reach, reach
+
+    def seen(self) -> Interval | None:
+        """Return None: the correlation of one prompt is not defined."""
+        return None
+
+
 def rank_correlation(x: FloatArray, y: FloatArray) -> stats.Statistic:
     """Return Spearman's correlation of (N,) values, in [-1, 1], ranked anew in every replicate.
 
@@ -74,4 +108,4 @@ def rank_correlation(x: FloatArray, y: FloatArray) -> stats.Statistic:
         found = stats.divide((weights * a * b).sum(axis=1), np.sqrt(spread_a * spread_b))
         return np.where(spread_a <= flat, np.nan, np.where(spread_b <= flat, 0.0, found))
 
-    return statistic
+    return _Unranked(x, statistic) if len(y) and np.ptp(y) == 0 else statistic

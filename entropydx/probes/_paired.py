@@ -63,8 +63,16 @@ class Paired:
         base = None if self.baseline is None else values(self.baseline)
         return self.population.mean_where_defined(name + self.suffix, unit, values(self.groups), base, bounds=bounds)
 
-    def ratio(self, name: str, build: Build, note: str | None = None, *, per_token: bool = True) -> Measurement:
-        """Estimate `build(groups) / build(baseline)`.
+    def ratio(
+        self,
+        name: str,
+        build: Build,
+        note: str | None = None,
+        *,
+        bounds: Interval | None = None,
+        per_token: bool = True,
+    ) -> Measurement:
+        """Estimate `build(groups) / build(baseline)`; `bounds` as in `Population.ratio`.
 
         Missing when there is no baseline, or when tokens are counted and its tokens are not those of the checkpoint.
         """
@@ -72,7 +80,8 @@ class Paired:
             return Missing(name=name + self.suffix, reason=NO_BASELINE)
         if per_token and self.apart is not None:
             return Missing(name=name + self.suffix, reason=self.apart)
-        return self.population.ratio(name + self.suffix, build(self.groups), build(self.baseline), note)
+        ours, theirs = build(self.groups), build(self.baseline)
+        return self.population.ratio(name + self.suffix, ours, theirs, note, bounds=bounds)
 
 
 def strata(samples: Samples, baseline: Samples | None, seed: int = 0) -> Iterator[Paired]:

@@ -164,14 +164,28 @@ class _Rows:
         return [*found, *self._ratios(part), *self._changes(part)]
 
     def _ratios(self, part: Paired) -> list[Measurement]:
-        rows = {"count_ratio": self.per("words", "completions"), "density_ratio": self.per("words", "tokens")}
+        rows = {"count_ratio": "completions", "density_ratio": "tokens"}
         names = {name: f"epistemic_markers.{name}" for name in rows}
         reason = NO_BASELINE if part.baseline is None else None
         if part.baseline is not None and not self.sums(part.baseline, "words").any():
             reason = BASELINE_NEVER
         if reason is not None:
             return [Missing(name=name, reason=reason) for name in names.values()]
-        return [part.ratio(names[n], build, per_token=n.startswith("density")) for n, build in rows.items()]
+        return [
+            part.ratio(names[n], self.per("words", per), bounds=self._range(part, per), per_token=per == "tokens")
+            for n, per in rows.items()
+        ]
+
+    def _range(self, part: Paired, per: str) -> tuple[float, float]:
+        """Return 0 and the most markers that any prompt of the two has.
+
+        No bound is exact: a marker may stand in every place of a text. It gives an interval where none is left.
+        """
+        each = (
+            stats.divide(self.sums(groups, "words"), self.sums(groups, per))
+            for groups in (part.groups, part.baseline or ())
+        )
+        return 0.0, max(float(np.nanmax(rates, initial=0.0)) for rates in each)
 
     def _changes(self, part: Paired) -> list[Measurement]:
         rows = {

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from entropydx import stats
 from entropydx.probes._paired import NO_BASELINE, Paired, strata
 from entropydx.protocols import Probe
-from entropydx.types import FloatArray, Group, Measurement, Missing, Requires, Samples, known
+from entropydx.types import FloatArray, Group, Interval, Measurement, Missing, Requires, Samples, known
 
 NEAR_ZERO = 0.01
 """nats; half of the tokens of Qwen3-8B lie below it (arXiv:2506.01939)."""
@@ -76,6 +76,12 @@ def _quantile(q: float) -> Callable[[tuple[Group, ...]], stats.Statistic]:
     return lambda groups: stats.quantile_statistic([entropies(g) for g in groups], q)
 
 
+def _bounds(samples: Samples, baseline: Samples | None) -> Interval | None:
+    """Return between what the entropy of a token lies, 0 and ln V; None where the vocabulary's size is not told."""
+    largest = max(s.checkpoint.vocab_size for s in (samples, baseline) if s is not None)
+    return (0.0, float(np.log(largest))) if largest > 1 else None
+
+
 class TokenEntropy:
     """How undecided the policy is at each token."""
 
@@ -84,17 +90,18 @@ class TokenEntropy:
     def measure(self, samples: Samples, baseline: Samples | None) -> list[Measurement]:
         """Return the levels over all prompts, and mean, ratio and fork share of every stratum."""
         found: list[Measurement] = []
+        bounds = _bounds(samples, baseline)
         for part in strata(samples, baseline, samples.params.seed):
-            found += self._stratum(part)
+            found += self._stratum(part, bounds)
             if not part.suffix:
                 found += self._overall(part, samples.checkpoint.vocab_size)
         return found
 
-    def _stratum(self, part: Paired) -> list[Measurement]:
+    def _stratum(self, part: Paired, bounds: Interval | None) -> list[Measurement]:
         return [
             part.estimate("token_entropy.mean", UNIT, _token_mean, per_token=True),
-            part.ratio("token_entropy.mean_ratio", _token_mean),
-            *self._forks(part),
+            part.ratio("token_entropy.mean_ratio", _token_mean, bounds=bounds),
+            *self._forks(part, bounds),
         ]
 
     def _overall(self, part: Paired, vocab_size: int) -> list[Measurement]:
@@ -124,7 +131,7 @@ class TokenEntropy:
         return part.estimate(name, "share of ln V", build, bounds=(0, 1), per_token=True)
 
     @staticmethod
-    def _forks(part: Paired) -> list[Measurement]:
+    def _forks(part: Paired, bounds: Interval | None) -> list[Measurement]:
         """Return the share of fork tokens, and the entropy on them as a ratio to the baseline's."""
         share, mass = "token_entropy.fork_share", "token_entropy.fork_mass_ratio"
         pooled = None if part.baseline is None else np.concatenate([np.array([]), *map(entropies, part.baseline)])
@@ -135,7 +142,7 @@ class TokenEntropy:
         fork = float(np.quantile(pooled, FORK_QUANTILE))
         note = f"forks lie above {fork:.3g} nats, the baseline's 80th percentile, held fixed in the interval"
         counted = part.estimate(share, "share of tokens", _share(lambda h: h > fork), bounds=(0, 1), note=note)
-        return [counted, part.ratio(mass, _mass(fork), note)]
+        return [counted, part.ratio(mass, _mass(fork), note, bounds=bounds)]
 
 
 probe: Probe = TokenEntropy()

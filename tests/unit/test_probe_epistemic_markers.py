@@ -88,6 +88,18 @@ def test_lost_markers_in_each_domain_against_the_baseline() -> None:
     assert _get(found, "density_ratio").value == pytest.approx(1 / 3)
 
 
+def test_no_marker_in_thirty_prompts_leaves_a_share_of_prompts_like_the_richest_of_the_baseline() -> None:
+    before = [group(i, [_written(("wait", "wait hmm maybe so")[i % 2], 10)]) for i in range(30)]
+    after = [group(i, [_written("so", 10)]) for i in range(30)]
+    found = _found(samples(after), samples(before, fingerprint="g"))
+    p, most, mean, least = 1 - 0.00625 ** (1 / 30), 3, 2, 1
+    count = _get(found, "count_ratio")
+    assert (count.value, count.ci) == (0, pytest.approx((0, p * most / ((1 - p) * mean + p * least))))
+    assert count.ci is not None
+    assert count.ci[1] < 0.5  # what EDX403 asks for
+    assert _get(found, "density_ratio").ci == pytest.approx(count.ci)  # all of ten tokens
+
+
 def test_a_baseline_that_never_hedges_has_nothing_to_lose() -> None:
     found = _found(samples(_groups("wait")), samples(_groups("so"), fingerprint="g"))
     for name in ("count_ratio", "density_ratio"):

@@ -211,6 +211,7 @@ def test_length_that_follows_difficulty_and_length_that_ignores_it() -> None:
     flat = _measured(ignores, "length_correlation")
     assert flat.value == 0
     assert flat.ci is not None
+    assert flat.ci[1] == -flat.ci[0] > 0.5  # at 40 prompts; a mean would be known to 0.24
     assert flat.note == "against the rank of the difficulty"
 
 
@@ -236,6 +237,15 @@ def test_length_ratio_is_that_of_medians() -> None:
     expected = [np.median([c.n_tokens for g in s.groups for c in g.completions]) for s in (ours, theirs)]
     assert found.value == pytest.approx(expected[0] / expected[1])
     assert "baseline" in _reason(_measure(ours), "length_ratio")
+
+
+def test_a_median_on_a_step_is_certain_once_prompts_are_eight() -> None:
+    theirs = replace(_sized([]), checkpoint=samples([], fingerprint="b").checkpoint)
+    for n, ci in ((8, (1, 1)), (7, None)):
+        ours = samples([_group(i, [_long(9)] * 2) for i in range(n)])
+        found = _measured(_measure(ours, replace(theirs, groups=ours.groups)), "length_ratio")
+        assert (found.value, found.ci) == (1, ci)
+        assert ("no interval" in (found.note or "").removesuffix(": the interval can have no width")) == (ci is None)
 
 
 def test_length_slope_needs_both_ends() -> None:

@@ -206,7 +206,7 @@ def test_prompt_order_does_not_change_the_estimate(order: list[int]) -> None:
     assert isinstance(b, Measured)
     assert b.value == pytest.approx(a.value)
     assert a.ci is not None
-    assert b.ci == pytest.approx(a.ci, abs=0.05)
+    assert b.ci == pytest.approx(a.ci, abs=0.1)  # another order is another draw of the bootstrap
 
 
 def test_a_change_of_a_partial_mean_is_over_the_prompts_that_both_define() -> None:
