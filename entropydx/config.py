@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from entropydx.errors import ConfigError
+from entropydx.errors import ConfigError, reading
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -96,7 +96,7 @@ class Settings:
     """i/N: draw only this part of the run."""
     run_dir: str | None = None
     train_config: str | None = None
-    """The training configuration of TRL, verl or OpenRLHF: a YAML or JSON file."""
+    """The training configuration of TRL, verl or OpenRLHF: YAML, JSON, or a script that gives it."""
     stage: Literal["sft", "rl", "distillation"] | None = None
     """Of the training that made the checkpoint, where its configuration does not say it."""
     allow_pickle: bool | None = None
@@ -167,6 +167,8 @@ class RunConfig:
         _check_range("seed", self.seed, 0, MAX_SEED)
         _check_range("batch_rows", self.batch_rows, 0, None)
         _check_range("vocab_size", self.vocab_size, 0, None)
+        if self.probes is not None and not self.probes.replace(",", "").strip():
+            raise ConfigError(f"--probes {self.probes!r} names no probe", "leave it out to run all of them")
         _check_range("workers", 1 if self.workers is None else self.workers, 1, None)
         if self.tokens is not None and not self.adaptive:
             raise ConfigError(
@@ -245,12 +247,15 @@ def validated(kind: type[R], table: Mapping[str, Any], where: str) -> R:
     Raises
     ------
     ConfigError
-        An unknown key (with the nearest one), one that is missing, or a value of the wrong type.
+        An unknown key (with the nearest one), one that is missing, or a value that is empty or of the wrong type.
     """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - keeps `--help` fast
 
     known = {f.name for f in fields(kind)}
     given = {key.replace("-", "_"): value for key, value in table.items()}
+    for key, value in given.items():
+        if isinstance(value, str) and not value.strip():
+            raise ConfigError(f"{where}: '{key}' is empty", "leave it out, or give it a value")
     for key in given.keys() - known:
         import difflib  # noqa: PLC0415
 
@@ -278,6 +283,7 @@ def load_project(path: Path | None = None) -> Settings:
     return settings({key: value for key, value in table.items() if key not in OTHER_TABLES}, where)
 
 
+@reading(ConfigError)
 def project_table(path: Path | None = None) -> tuple[dict[str, Any], str]:
     """Return the whole table that `load_project` reads, the parts of other commands included, and what it is called.
 
@@ -296,6 +302,7 @@ def project_table(path: Path | None = None) -> tuple[dict[str, Any], str]:
     return table, f"{path}{PYPROJECT_TABLE}"
 
 
+@reading(ConfigError)
 def load_sidecar(checkpoint: str) -> Settings:
     """Return what a checkpoint directory says of itself: the suite that it understands and a fitting size."""
     path = Path(checkpoint) / CONFIG_FILE
@@ -317,8 +324,10 @@ def resolve(checkpoint: str, flags: Settings, project: Settings | None = None) -
     Raises
     ------
     ConfigError
-        Any value out of range, or an unreadable sidecar.
+        No checkpoint is named, any value is out of range, or the sidecar is unreadable.
     """
+    if not checkpoint.strip():
+        raise ConfigError("the checkpoint's name is empty", "is a variable not set?")
     project = project or Settings()
     sidecar = load_sidecar(checkpoint)
     if flags.budget or project.budget:

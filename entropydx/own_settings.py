@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from entropydx.trainers import BASE, CONFIGURATION, STAGE_OF, TRAINERS
+from entropydx.trainers import BASE, STAGE_OF, TRAINERS
 from entropydx.training_config import (
     computed,
     effective,
@@ -15,6 +15,7 @@ from entropydx.training_config import (
     trainer_of,
     whole_groups,
 )
+from entropydx.trl_keys import CONFIGURATION, EITHER
 from entropydx.types import Clash, Remedy, Setting, Training
 from entropydx.types.remedies import SettingStatus
 
@@ -33,6 +34,11 @@ AT_LEAST = (
     "--rollout.temperature",
 )
 """Keys of which more than the recommended value serves as well: the change would go the wrong way."""
+AS_GOOD = {
+    ("--algo.kl.estimator", "k2"): "as a loss OpenRLHF advises k2 or k3",
+    ("actor_rollout_ref.actor.kl_loss_type", "k3"): "it is another name of it",
+}
+"""A key and a value that serves as well as the recommended one, to why (read in the sources)."""
 CLIP = "--actor.eps_clip_low_high"
 GROUPS, BATCH = "num_generations", "per_device_train_batch_size"
 MORE = "more of it than is recommended serves as well"
@@ -43,6 +49,8 @@ BROKEN = (
     "steps_per_generation, holds no whole groups of num_generations; on one process this one does not"
 )
 PEERS = "its keys are of {}, and the file is of {}: they are not held against it"
+WORST: tuple[SettingStatus, ...] = ("conflict", "inert")
+"""Of two trainers that a file may be of, what is said for one is said for the file."""
 
 
 def another_trainer(remedy: Remedy, training: Training) -> str | None:
@@ -61,9 +69,16 @@ def another_trainer(remedy: Remedy, training: Training) -> str | None:
     return meant
 
 
+def readings(training: Training) -> tuple[Training, ...]:
+    """Return the training as of each trainer that its file may be of."""
+    names = EITHER.get(trainer_of(training) or "", ())
+    return tuple(replace(training, trainer=name) for name in names) or (training,)
+
+
 def not_compared(remedy: Remedy, training: Training) -> str | None:
     """Return why a remedy's settings stand beside nothing of the file's; None: they do."""
-    meant, here = another_trainer(remedy, training), trainer_of(training)
+    each = [(read, another_trainer(remedy, read)) for read in readings(training)]
+    meant, here = next((m for _, m in each if m is not None), None), trainer_of(training)
     if meant is None or here is None:
         return None
     why = PEERS.format(CONFIGURATION.get(meant, meant), CONFIGURATION.get(here, here))
@@ -76,22 +91,40 @@ def not_compared(remedy: Remedy, training: Training) -> str | None:
 
 def inapplicable(remedy: Remedy, training: Training) -> str | None:
     """Return why the file's own trainer cannot do it; None: it can, or another one would take over from it."""
-    meant, here = another_trainer(remedy, training), trainer_of(training)
-    if meant is None or here is None or (STAGE_OF[meant] == "rl" and STAGE_OF[here] != "rl"):
-        return None
-    return f"{CONFIGURATION.get(here, here)} has no key for it"
+    each = readings(training)
+    for read in each:
+        meant, here = another_trainer(remedy, read), trainer_of(read)
+        if meant is not None and here is not None and (STAGE_OF[meant] != "rl" or STAGE_OF[here] == "rl"):
+            has_none = f"{CONFIGURATION.get(here, here)} has no key for it"
+            return has_none if len(each) == 1 else f"{has_none}, and the file may be of it"
+    return None
 
 
 def clash_of(remedy: Remedy, training: Training) -> Clash | None:
     """Return the first setting of the user's beside which the remedy is inert or harmful, as the remedy leaves it."""
+    each = readings(training)
+    found = [(read, _clash(remedy, read)) for read in each]
+    first = next(((read, clash) for read, clash in found if clash is not None), None)
+    if first is None:
+        return None
+    read, clash = first
+    everywhere = all(other is not None for _, other in found)
+    return clash if everywhere else replace(clash, why=f"{_as(read)}: {clash.why}")
+
+
+def _as(read: Training) -> str:
+    return f"if it is {CONFIGURATION[read.trainer or '']}"
+
+
+def _clash(remedy: Remedy, training: Training) -> Clash | None:
     framework = training.framework
     own = remedy.config.get(framework or "", {})
     if another_trainer(remedy, training) is not None:
         return None
     for clash in remedy.clashes:
-        if clash.framework != framework or clash.key in own:
+        if clash.framework != framework:
             continue
-        there = _with(training, own)
+        there = training if clash.key in own else _with(training, own)
         if clash.among is not None and effective(there, clash.among[0]) != clash.among[1]:
             continue
         if holds(there, clash.key, clash.op, clash.value):
@@ -111,10 +144,33 @@ def _with(training: Training, own: Mapping[str, Any]) -> Training:
 
 def settings_beside(remedy: Remedy, training: Training) -> tuple[Setting, ...]:
     """Return each of a remedy's settings for the user's framework beside the user's own."""
+    each = readings(training)
+    beside = [_beside(remedy, read) for read in each]
+    if len(each) == 1 or not all(beside):
+        return beside[0] if len(each) == 1 else ()
+    return tuple(_for_both(settings, each) for settings in zip(*beside, strict=True))
+
+
+def _for_both(settings: Sequence[Setting], each: Sequence[Training]) -> Setting:
+    """Return what is said of a setting whose file may be of two trainers: what holds for both, or that it differs."""
+    if len({(s.status, s.why, repr(s.current)) for s in settings}) == 1:
+        return settings[0]
+    worst = next((i for status in WORST for i, s in enumerate(settings) if s.status == status), None)
+    if worst is not None:
+        why = settings[worst].why
+        return replace(settings[worst], why=why if why.startswith("if it is") else f"{_as(each[worst])}: {why}")
+    defaults = " and ".join(
+        f"{s.current!r} of {CONFIGURATION[read.trainer or '']}" for s, read in zip(settings, each, strict=True)
+    )
+    status = settings[0].status if len({s.status for s in settings}) == 1 else "unknown"
+    return replace(settings[0], status=status, current=None, why=f"the default is {defaults}")
+
+
+def _beside(remedy: Remedy, training: Training) -> tuple[Setting, ...]:
     framework = training.framework
     if framework is None or framework not in remedy.config or another_trainer(remedy, training) is not None:
         return ()
-    own, clash = remedy.config[framework], clash_of(remedy, training)
+    own, clash = remedy.config[framework], _clash(remedy, training)
     found = []
     for key, wanted in own.items():
         in_file = key in training.config
@@ -161,6 +217,8 @@ def _status(key: str, wanted: Any, current: Any) -> tuple[SettingStatus, str]:
     """Return whether a value is there already, and why where it is not the same one."""
     if _same(wanted, current):
         return "already", ""
+    if isinstance(current, str) and (key, current) in AS_GOOD:
+        return "already", AS_GOOD[key, current]
     if key in AT_LEAST and _is_number(current) and _is_number(wanted) and current > wanted:
         return "already", MORE
     if key == CLIP:

@@ -228,7 +228,7 @@ def _useless(remedy: Remedy, training: Training | None) -> str | None:
     if beyond is not None:
         return beyond
     clash = clash_of(remedy, training)
-    if clash is not None:
+    if clash is not None and not remedy.by_hand:  # what its keys cannot do is then done without them
         return f"{clash.effect}: {clash.why}"
     settings = settings_beside(remedy, training)
     return "all of its settings are there already" if settings and {s.status for s in settings} == {"already"} else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from entropydx.trl_keys import CLASSES, EITHER, candidates, chosen
 from entropydx.types import Stage
 
 
@@ -51,6 +52,7 @@ _TRL: dict[str, dict[str, Any]] = {
         "entropy_coef_delta": 0.005,
         "entropy_coef_max": 1.0,
         "entropy_target": 0.2,
+        "importance_sampling_level": "token",
         "loss_type": "dapo",
         "num_generations": 8,
         "scale_rewards": "group",
@@ -64,6 +66,7 @@ _TRL: dict[str, dict[str, Any]] = {
         "dont_reprompt_on_self_success": True,
         "epsilon": 0.2,
         "epsilon_high": None,
+        "importance_sampling_level": "token",
         "loss_type": "dapo",
         "mask_truncated_completions": False,
         "remove_thinking_from_demonstration": False,
@@ -72,7 +75,15 @@ _TRL: dict[str, dict[str, Any]] = {
         "use_successful_as_teacher": True,
     },
     "sdft": {**_DRAWN, "teacher_model_kind": "base"},
-    "self_distillation": _DRAWN,  # SDPO or SDFT, by keys that both have: their teachers differ
+    "async_grpo": {
+        **BASE,
+        "epsilon": 0.2,
+        "epsilon_high": None,
+        "num_generations": 8,
+        "temperature": 1.0,
+        "top_p": 1.0,
+    },
+    "a2po": {**BASE, "temperature": 1.0, "top_p": 1.0},
     "distillation": BASE,  # several trainers, whose temperatures differ
     "sft": {**BASE, "loss_type": "nll"},
 }
@@ -109,6 +120,7 @@ _VERL: dict[str, Any] = {
 _OPENRLHF: dict[str, Any] = {
     "--actor.entropy_coef": None,
     "--actor.eps_clip_low_high": None,
+    "--actor.policy_loss_type": "ppo",
     "--algo.advantage.estimator": "gae",
     "--algo.dynamic_filtering_enable": False,
     "--algo.dynamic_filtering_range": [0, 1],
@@ -123,15 +135,21 @@ _OPENRLHF: dict[str, Any] = {
     "--train.batch_size": 128,
     "--train.max_epochs": 1,
 }
+for _either, _both in EITHER.items():
+    _TRL[_either] = dict(set.intersection(*(set(_TRL[name].items()) for name in _both)))
 TRAINERS: dict[str, dict[str, dict[str, Any]]] = {
     "trl": _TRL,
     "verl": {"ppo": _VERL, "sft": {}},
     "openrlhf": {"ppo": _OPENRLHF, "sft": {}},
 }
-"""Framework to its trainers to the defaults of each; the first is the one that most remedies are for."""
+"""Framework to its trainers to the defaults of each; the first is the one that most remedies are for. What a file of
+two trainers is called has the defaults that they share."""
 STAGE_OF: dict[str, Stage] = {
     "grpo": "rl",
     "rloo": "rl",
+    "grpo_or_rloo": "rl",
+    "async_grpo": "rl",
+    "a2po": "rl",
     "ppo": "rl",
     "sdpo": "distillation",
     "sdft": "distillation",
@@ -139,65 +157,12 @@ STAGE_OF: dict[str, Stage] = {
     "distillation": "distillation",
     "sft": "sft",
 }
-CONFIGURATION = {
-    "grpo": "GRPOConfig",
-    "rloo": "RLOOConfig",
-    "sdpo": "SDPOConfig",
-    "sdft": "SDFTConfig",
-    "self_distillation": "SDPOConfig or SDFTConfig",
-    "distillation": "DistillationConfig or alike",
-    "sft": "SFTConfig",
-}
-"""A trainer of TRL to the words for its configuration."""
 DEFAULTS: dict[str, dict[str, Any]] = {
     "trl": {**_TRL["sdpo"], **_TRL["grpo"]},
     "verl": _VERL,
     "openrlhf": _OPENRLHF,
 }
 """Every key that is known of a framework, with the default of the first trainer that has it."""
-
-# ── TRL: keys by which a trainer is known ─────────────────────────────────────────────────────────
-
-SDPO_ONLY = _keys(
-    "dont_reprompt_on_self_success distillation_weight environment_feedback_only_without_solution feedback_template "
-    "include_environment_feedback max_reprompt_len remove_thinking_from_demonstration reprompt_template "
-    "solution_template success_reward_threshold use_successful_as_teacher"
-)
-SDFT_ONLY = frozenset(("generate_from_teacher", "num_loss_tokens_to_skip", "teacher_prompt_template"))
-SELF_DISTILLATION = _keys(
-    "distillation_add_tail distillation_alpha distillation_is_clip distillation_mode distillation_topk "
-    "teacher_model_kind teacher_sync_steps teacher_update_rate"
-)
-"""Of SDPO and of SDFT."""
-SDPO_RL = frozenset(("beta", "epsilon", "epsilon_high", "loss_type", "mask_truncated_completions", "scale_rewards"))
-"""Of SDPO and of GRPO, not of SDFT."""
-DISTILLATION_ONLY = _keys(
-    "distillation_objective iw_opd_epsilon iw_opd_gamma lmbda loss_add_tail loss_top_k reverse_kl_top_1_mode seq_kd "
-    "teacher_model_init_kwargs teacher_model_name_or_path teacher_model_revision teacher_model_server_url "
-    "teacher_server_urls teacher_tokenizer_name_or_path use_uld_loss"
-)
-RLOO_ONLY = frozenset(("normalize_advantages", "reward_clip_range"))
-RL_ONLY = RLOO_ONLY | _keys(
-    "entropy_coef epsilon epsilon_high importance_sampling_level num_generations num_iterations reward_funcs "
-    "scale_rewards steps_per_generation top_entropy_quantile use_adaptive_entropy"
-)
-GRPO_LOSSES = _keys("bnpo cispo dapo dr_grpo grpo luspo sapo vespo")
-SFT_LOSSES = frozenset(("nll", "chunked_nll", "dft"))
-ONLINE = _keys(
-    "generation_batch_size log_completions max_completion_length max_prompt_length use_vllm vllm_mode "
-    "vllm_gpu_memory_utilization vllm_server_host"
-)
-"""Of trainers that draw completions."""
-PREFERENCE = _keys(
-    "center_rewards_coefficient cpo_alpha desirable_weight f_divergence_type label_smoothing ld_alpha "
-    "missing_eos_penalty precompute_ref_log_probs reward_model_path simpo_gamma undesirable_weight"
-)
-"""Of DPO, KTO, CPO, online DPO and reward models."""
-SFT_ONLY = _keys("assistant_only_loss completion_only_loss dataset_text_field eval_packing packing packing_strategy")
-TRAINING = _keys(
-    "dataset_name learning_rate max_steps model_name_or_path num_train_epochs output_dir per_device_train_batch_size"
-)
-"""Of every trainer."""
 
 # ── verl and OpenRLHF: a root alone is a word that anybody may use ────────────────────────────────
 
@@ -235,6 +200,22 @@ OPENRLHF_ANY = _keys(
 )
 OPENRLHF_PREFERENCE = frozenset(("data.chosen_key", "data.rejected_key", "model.beta", "model.ipo_enable"))
 
+OLD_OPENRLHF = _keys(
+    "advantage_estimator init_kl_coef kl_estimator max_epochs micro_rollout_batch_size micro_train_batch_size "
+    "n_samples_per_prompt prompt_max_len rollout_batch_size train_batch_size use_kl_loss zero_stage"
+)
+"""Flags of releases before 0.11, which renamed them."""
+STARTED: dict[str, tuple[str, str]] = {
+    "train_ppo_ray": ("openrlhf", "ppo"),
+    "train_sft": ("openrlhf", "sft"),
+    "main_ppo": ("verl", "ppo"),
+    "sft_trainer": ("verl", "sft"),
+    **{name: ("trl", name) for name in ("sft", "grpo", "rloo", "distillation")},
+    **dict.fromkeys(("gkd", "gold"), ("trl", "distillation")),
+    **{name: ("trl", family) for name, family in CLASSES.items() if family != "preference"},
+}
+"""What a script starts or builds, to the framework and the trainer; what is not here is of preference tuning."""
+
 
 def recognised(flat: Mapping[str, Any]) -> tuple[str, str, Stage] | None:
     """Return framework, trainer and stage of dotted keys; None: they are of none that the catalogue is for."""
@@ -249,33 +230,11 @@ def recognised(flat: Mapping[str, Any]) -> tuple[str, str, Stage] | None:
         return "openrlhf", "ppo", "rl"
     if OPENRLHF_ANY & pairs:
         return None if OPENRLHF_PREFERENCE & pairs else ("openrlhf", "sft", "sft")
-    trainer = _trl_trainer(roots, flat.get("loss_type"))
+    trainer = chosen(candidates(roots, flat.get("loss_type")), roots)
     return None if trainer is None else ("trl", trainer, STAGE_OF[trainer])
 
 
-def _trl_trainer(keys: set[str], loss: Any) -> str | None:
-    """Return which trainer of TRL has such keys, those of the rarest first: most are of several."""
-    named = loss if isinstance(loss, str) else None
-    if keys & (SDPO_ONLY | SDFT_ONLY | SELF_DISTILLATION):
-        return _self_distilling(keys)
-    if keys & DISTILLATION_ONLY:
-        return "distillation"
-    if keys & RL_ONLY or named in GRPO_LOSSES:
-        return "rloo" if keys & RLOO_ONLY else "grpo"
-    if preference(keys) or (loss is not None and named not in SFT_LOSSES):
-        return None
-    if keys & ONLINE:
-        return "grpo"
-    plain = "max_length" in keys and keys & TRAINING  # the length alone is a key of anything
-    return "sft" if keys & SFT_ONLY or named is not None or plain else None
-
-
-def _self_distilling(keys: set[str]) -> str:
-    if keys & SDPO_ONLY or (keys & SDPO_RL and not keys & SDFT_ONLY):
-        return "sdpo"
-    return "sdft" if keys & SDFT_ONLY else "self_distillation"
-
-
-def preference(keys: set[str]) -> bool:
+def preference(flat: Mapping[str, Any]) -> bool:
     """Return whether keys are of preference tuning or a reward model, which no remedy is for."""
-    return bool(keys & (PREFERENCE | OPENRLHF_PREFERENCE)) or {"max_length", "beta"} <= keys
+    keys = {key.lstrip("-") for key in flat}
+    return bool(keys & OPENRLHF_PREFERENCE) or candidates(keys, flat.get("loss_type")) == {"preference"}

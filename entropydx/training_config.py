@@ -1,8 +1,9 @@
 """What a user's training configuration says: the framework, the stage of training, and the settings that matter here.
 
 Formats: TRL's flat keys (`GRPOConfig`, `SFTConfig`, `DistillationConfig`, experimental `SDPOConfig`), verl's nested
-Hydra configuration or a list of its overrides, OpenRLHF's dotted flags; YAML or JSON. Nothing is executed, and of the
-file only the keys that the catalogue knows are kept: a report is no place for a user's secrets.
+Hydra configuration or a list of its overrides, OpenRLHF's dotted flags; as YAML, JSON, or the shell or Python script
+that a training was started with. Nothing is executed, and of the file only the keys that the catalogue knows are kept:
+a report is no place for a user's secrets.
 """
 
 from __future__ import annotations
@@ -13,27 +14,24 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from entropydx.errors import ConfigError
-from entropydx.trainers import DEFAULTS, TRAINERS, preference, recognised
+from entropydx.settings_file import LONGEST, MEND, Settings, read_settings
+from entropydx.trainers import DEFAULTS, OLD_OPENRLHF, STAGE_OF, STARTED, TRAINERS, preference, recognised
+from entropydx.trl_keys import CLASSES, TRAINING, assumed, candidates
 from entropydx.types import Comparison, Remedy, Stage, Training
 
-MEND = "give the YAML or JSON of TRL's, verl's or OpenRLHF's arguments"
 STAGES: tuple[Stage, ...] = ("sft", "rl", "distillation")
 UPDATES = "updates_per_rollout"
 NAMED = "the command line or the project's settings"
 """Source of a stage that the user names."""
-MOST_SETTINGS = 100_000
-"""A few aliases of YAML can stand for more settings than memory holds; the three frameworks have some hundreds."""
-LONGEST = 200
-"""Characters of a setting that is a word, and values of one that is a list."""
 HOPS = 20
 """Of one interpolation to the next, before a file is taken to go round in a circle."""
 BYPASS, BYPASS_LOSS = "algorithm.rollout_correction.bypass_mode", "algorithm.rollout_correction.loss_type"
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+LEAVE = "leave it out: what hangs on no training is recommended all the same"
+TELL = "add a key of its trainer's own, or leave it out and say --stage sft, rl or distillation"
 _REFERENCE = re.compile(r"\$\{(?:oc\.select:\s*([\w.]+)\s*(?:,[^{}]*)?|([\w.]+))\}")
 """Another key of the same file, as OmegaConf writes it."""
 COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
@@ -55,10 +53,11 @@ def read_training(path: Path, catalogue: Iterable[Remedy]) -> Training:
     Raises
     ------
     ConfigError
-        The file cannot be read, is neither YAML nor JSON, or is the configuration of none of the three.
+        The file cannot be read, has no settings, or is the configuration of none of the three.
     """
-    flat = {key: _number(value) for key, value in _flat(path, _document(path)).items()}
-    framework, trainer, stage = _recognise(path, flat)
+    read = read_settings(path)
+    flat = read.flat
+    framework, trainer, stage, guess = _recognise(path, read)
     known = _known(framework, catalogue)
     dashes = "--" if framework == "openrlhf" else ""
     told = {f"{dashes}{key.lstrip('-')}": _followed(flat, key) for key in flat}
@@ -73,65 +72,11 @@ def read_training(path: Path, catalogue: Iterable[Remedy]) -> Training:
         source=f"the training configuration {path.name}",
         framework=framework,
         trainer=trainer,
+        assumed="; ".join(said for said in (guess, read.unseen) if said),
         file=str(path),
         config=config,
     )
     return replace(training, updates_per_rollout=updates_per_rollout(training))
-
-
-def _document(path: Path) -> Any:
-    import yaml  # noqa: PLC0415 - keeps `--help` fast
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", MEND) from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is neither YAML nor JSON: {_what(error)}", MEND) from error
-
-
-def _what(error: Exception) -> str:
-    """Return what is wrong and where, without the line itself, on which a secret may stand."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    if mark is not None and problem:
-        return f"{problem}, line {mark.line + 1}"
-    return " ".join(str(error).split())[:200]
-
-
-def _flat(path: Path, document: Any) -> dict[str, Any]:
-    """Return dotted keys; a list of `key=value` strings is one of Hydra's overrides, in which `~key` takes one out."""
-    if isinstance(document, list):
-        document = [item for item in document if not (isinstance(item, str) and item.startswith("~"))]
-    if document and isinstance(document, list) and all(isinstance(item, str) and "=" in item for item in document):
-        pairs = (item.lstrip("+").split("=", 1) for item in document)
-        return {key: _override(value) for key, value in pairs}
-    if not isinstance(document, dict) or not document:
-        raise ConfigError(f"{path} holds no settings", MEND)
-    try:
-        leaves = list(islice(_leaves(document, ""), MOST_SETTINGS + 1))
-    except RecursionError as error:
-        raise ConfigError(f"{path} is nested without an end", MEND) from error
-    if len(leaves) > MOST_SETTINGS:
-        raise ConfigError(f"{path} holds more than {MOST_SETTINGS:,} settings", MEND)
-    return dict(leaves)
-
-
-def _override(value: str) -> Any:
-    """Return the value of one of Hydra's overrides; what is no YAML is a word, as Hydra's own grammar has more."""
-    import yaml  # noqa: PLC0415
-
-    try:
-        return yaml.safe_load(value)
-    except (ValueError, RecursionError, yaml.YAMLError):
-        return value
-
-
-def _number(value: Any) -> Any:
-    """Return the number that a word is: PyYAML reads 1e-3 as a word, and all three frameworks read it as a number."""
-    if not isinstance(value, str) or len(value) > LONGEST or not _NUMBER.fullmatch(value):
-        return value
-    return int(value) if value.lstrip("+-").isdecimal() else float(value)
 
 
 def _is_setting(value: Any) -> bool:
@@ -141,14 +86,6 @@ def _is_setting(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, int) or (isinstance(value, str) and len(value) <= LONGEST)
-
-
-def _leaves(table: Mapping[Any, Any], prefix: str) -> Iterable[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def computed(value: Any) -> bool:
@@ -172,12 +109,29 @@ def _followed(flat: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _recognise(path: Path, flat: Mapping[str, Any]) -> tuple[str, str, Stage]:
-    found = recognised(flat)
+def _recognise(path: Path, read: Settings) -> tuple[str, str, Stage, str]:
+    """Return framework, trainer and stage, and what was assumed: by what the file names, else by its keys."""
+    keys = {key.lstrip("-") for key in read.flat}
+    starts = {STARTED.get(name) for name in read.trainers}
+    if len(starts) > 1:
+        several = f"{path} starts several trainings, {', '.join(read.trainers)}"
+        raise ConfigError(several, "give the command of the one that made the checkpoint")
+    (named,) = starts or {None}
+    found = recognised(read.flat)
+    open_ = candidates(keys, read.flat.get("loss_type"))
+    if len(keys & OLD_OPENRLHF) > 1 and (found is None or found[0] == "openrlhf"):
+        raise ConfigError(f"{path} is of OpenRLHF before 0.11, whose flags have other names", "give those of 0.11")
+    if named is None and (starts or preference(read.flat)):
+        raise ConfigError(f"{path} is of preference tuning or of a reward model, and no remedy is for these", LEAVE)
+    certain = not CLASSES.keys().isdisjoint(read.trainers)
+    if named is not None and (certain or found is None or found[0] != named[0] or named[1] in open_):
+        return *named, STAGE_OF[named[1]], ""
     if found is not None:
-        return found
-    if preference({key.lstrip("-") for key in flat}):
-        raise ConfigError(f"{path} is of preference tuning or of a reward model, and no remedy is for these", MEND)
+        return *found, assumed(found[1], open_) if found[0] == "trl" else ""
+    if open_:
+        raise ConfigError(f"{path} has keys of GRPO and RLOO and of preference tuning alike, and none that tells", TELL)
+    if len(keys & TRAINING) > 1:
+        raise ConfigError(f"{path} has keys of a training, and none that tells which trainer it is for", TELL)
     raise ConfigError(f"{path} is the configuration of neither TRL, verl nor OpenRLHF", MEND)
 
 

@@ -101,7 +101,7 @@ TrainConfig = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="The training configuration (YAML or JSON of TRL, verl or OpenRLHF): the report then says which "
+        help="The training configuration (a file or script of TRL, verl or OpenRLHF): the report then says which "
         "recommended setting is there already, inert or conflicting.",
     ),
 ]

@@ -27,6 +27,67 @@ REPLACED = Clash(
 )
 """Of every remedy that names a loss of verl's."""
 
+LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
+SEQUENCE = (
+    "the ratio is that of a whole sequence, whose bounds are some hundred times closer (3e-4 and 4e-4 in TRL's example "
+    "of GSPO): these would clip next to nothing"
+)
+OTHER_BOUNDS = (
+    *(
+        Clash(
+            framework="trl",
+            key="loss_type",
+            op="==",
+            value=name,
+            effect="inert",
+            why=f"TRL's {name} clips no ratio (read in its trainer/grpo_trainer.py)",
+        )
+        for name in ("sapo", "vespo")
+    ),
+    Clash(
+        framework="trl",
+        key="loss_type",
+        op="==",
+        value="cispo",
+        effect="conflict",
+        why="TRL's cispo has no lower bound, and takes epsilon_high for the largest weight itself (read in its "
+        "trainer/grpo_trainer.py)",
+    ),
+    Clash(framework="trl", key="importance_sampling_level", op="==", value="sequence", effect="conflict", why=SEQUENCE),
+    *(
+        Clash(
+            framework="verl",
+            key=LOSS,
+            op="==",
+            value=name,
+            effect="inert",
+            why=f"verl's {name} clips no ratio (read in its trainer/ppo/core_algos.py)",
+        )
+        for name in ("dro", "gpg", "kl_cov", "sapo")
+    ),
+    *(
+        Clash(
+            framework="verl",
+            key=LOSS,
+            op="==",
+            value=name,
+            effect="conflict",
+            why=f"verl's {name} takes the bounds for those of a divergence (read in its trainer/ppo/core_algos.py)",
+        )
+        for name in ("dppo_kl", "dppo_tv")
+    ),
+    Clash(framework="verl", key=LOSS, op="==", value="gspo", effect="conflict", why=SEQUENCE),
+    Clash(
+        framework="openrlhf",
+        key="--actor.policy_loss_type",
+        op="==",
+        value="gspo",
+        effect="conflict",
+        why=SEQUENCE,
+    ),
+)
+"""Of what moves the bounds of the clip: losses that have none, or mean something else by them."""
+
 
 def entropy_promise(direction: Course, source: str) -> Promise:
     """Return a promise about the mean token entropy, which is what most of these are for."""
@@ -144,7 +205,7 @@ POLICY_LOSSES = (
         references=("arXiv:2503.14476", "arXiv:2509.26114", "arXiv:2505.22617"),
         order=50,
         stages=("rl",),
-        clashes=ON_POLICY,
+        clashes=(*OTHER_BOUNDS, *ON_POLICY),
         promises=(
             entropy_promise(
                 "rises",
@@ -181,7 +242,7 @@ POLICY_LOSSES = (
         references=("arXiv:2509.26114",),
         order=52,
         stages=("rl",),
-        clashes=ON_POLICY,
+        clashes=(*OTHER_BOUNDS, *ON_POLICY),
         promises=(
             entropy_promise("rises", "a stronger clip at the lower bound raises it (arXiv:2509.26114, abstract)"),
         ),
@@ -211,7 +272,18 @@ POLICY_LOSSES = (
         references=("arXiv:2506.13585", "https://github.com/suu990901/KlearReasoner"),
         order=55,
         stages=("rl",),
-        clashes=(REPLACED, *ON_POLICY),
+        clashes=(
+            Clash(
+                framework="trl",
+                key="importance_sampling_level",
+                op="==",
+                value="sequence",
+                effect="conflict",
+                why="with a ratio of whole sequences TRL's cispo loses the sequences' objective (its own warning)",
+            ),
+            REPLACED,
+            *ON_POLICY,
+        ),
         promises=(
             entropy_promise("rises", "what keeping those gradients is for (arXiv:2506.13585); no effect was checked"),
         ),

@@ -8,8 +8,26 @@ from entropydx.types import Clash, Label, Promise, Remedy, Threshold
 
 GROUP_STD = ("grpo", "grpo_vectorized", "gdpo", "grpo_passk")
 """Estimators of verl that divide by it unless told not to (read in its source)."""
-NO_GROUP_STD = ("gae", "reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo", "opo", "remax")
-"""Estimators of verl whose advantage no standard deviation of a group divides (read in its source)."""
+NO_GROUP_STD = (
+    *("gae", "reinforce_plus_plus", "reinforce_plus_plus_baseline", "rloo", "rloo_vectorized", "opo", "remax", "gpg"),
+    *("optimal_token_baseline", "tir_optimal_token_baseline"),
+)
+"""Estimators of verl whose advantage no group's standard deviation divides (read in its trainer/ppo/core_algos.py)."""
+NO_GROUP = {
+    "verl": ("algorithm.adv_estimator", ("gae", "reinforce_plus_plus", "remax")),
+    "openrlhf": ("--algo.advantage.estimator", ("gae", "reinforce", "flash_reinforce")),
+}
+"""Estimators that hold no answer against the others to its prompt (read in the same files)."""
+ESTIMATOR, SAMPLES = "--algo.advantage.estimator", "--rollout.n_samples_per_prompt"
+DR_GRPO = {
+    "gae": "give up the critic, and take the group's mean away instead",
+    "reinforce": "take the group's mean away, and no longer whiten over the batch",
+    "rloo": "take the mean of the whole group away in place of that of the others",
+    "reinforce_baseline": "only stop whitening over the batch",
+    "flash_reinforce": "take the group's mean away in place of the batch's",
+}
+"""OpenRLHF's estimators that divide by no group's standard deviation, to what dr_grpo would do in place of each. Only
+group_norm divides; dr_grpo is it without the division (read in its trainer/ppo_utils/experience_maker.py)."""
 DIVIDED = (
     "divided by the group's standard deviation a lone success weighs +3.75 in a group of 16 for +2.475 in one of 8 "
     "(derived): take no_std_normalisation with it"
@@ -55,7 +73,8 @@ remedy = (
         title="Train on items that the base solves in 20 to 80 % of the samples",
         by_hand=True,
         why="There the advantage tells work from luck. TRL has no filter of its own: filter the data set beforehand; "
-        "verl's drops only groups that are all right or all wrong, by an `acc` that the reward function has to return.",
+        "verl's drops only groups that are all right or all wrong, by an `acc` that the reward function has to return; "
+        "OpenRLHF's takes the mean reward of a prompt, and needs `--reward.remote_url` or `--train.agent_func_path`.",
         for_=(Label.HARD_SAMPLE_SHORTCUTTING,),
         contraindicated_for=(),
         config={
@@ -79,6 +98,26 @@ remedy = (
         references=("arXiv:2605.28388", "arXiv:2508.14094"),
         order=20,
         stages=("rl",),
+        clashes=(
+            Clash(
+                framework="openrlhf",
+                key=SAMPLES,
+                op="<=",
+                value=1,
+                effect="conflict",
+                why="OpenRLHF refuses to filter with one sample of a prompt (read in its cli/train_ppo_ray.py): draw "
+                "more, or filter the data set beforehand",
+            ),
+            Clash(
+                framework="verl",
+                key="trainer.use_v1",
+                op="==",
+                value=False,
+                effect="inert",
+                why="verl's older trainer does not look at filter_groups (read in its trainer/ppo/ray_trainer.py): "
+                "filter the data set beforehand",
+            ),
+        ),
         promises=(
             Promise(
                 measurement="shortcutting.easy_regression",
@@ -106,7 +145,7 @@ remedy = (
         },
         versions=RELEASES,
         inert_when="the estimator does not normalise by group (a critic's, RLOO, REINFORCE++). OpenRLHF's no_std_norm "
-        "leaves the group's division as it is: its dr_grpo takes it out",
+        "leaves the group's division as it is: in place of group_norm, and of no other, dr_grpo takes it out",
         expected="A fluke weighs 1.75 times an even success instead of 2.65 times (derived).",
         watch=("shortcutting.answer_reuse", "shortcutting.cot_gain", "sampling_spread.pass_at_1@easy"),
         stop_when="learning stalls: advantages are smaller now, so raise the learning rate first",
@@ -116,16 +155,47 @@ remedy = (
         references=("arXiv:2503.20783",),
         order=40,
         stages=("rl",),
-        clashes=tuple(
+        clashes=(
+            *(
+                Clash(
+                    framework="verl",
+                    key="algorithm.adv_estimator",
+                    op="==",
+                    value=name,
+                    effect="inert",
+                    why=f"verl divides no advantage of {name} by its group's standard deviation (read in its source)",
+                )
+                for name in NO_GROUP_STD
+            ),
+            *(
+                Clash(
+                    framework="openrlhf",
+                    key=ESTIMATOR,
+                    op="==",
+                    value=name,
+                    effect="inert",
+                    why=f"OpenRLHF divides no advantage of {name} by its group's standard deviation: dr_grpo would "
+                    f"{instead}, which is another change (read in its source)",
+                )
+                for name, instead in DR_GRPO.items()
+            ),
             Clash(
-                framework="verl",
-                key="algorithm.adv_estimator",
+                framework="openrlhf",
+                key=SAMPLES,
+                op="<=",
+                value=1,
+                effect="conflict",
+                why="OpenRLHF refuses to start dr_grpo with one sample of a prompt (read in its cli/train_ppo_ray.py)",
+            ),
+            Clash(
+                framework="trl",
+                key="importance_sampling_level",
                 op="==",
-                value=name,
-                effect="inert",
-                why=f"verl divides no advantage of {name} by the standard deviation of its group (read in its source)",
-            )
-            for name in NO_GROUP_STD
+                value="sequence",
+                effect="conflict",
+                why="with a ratio of whole sequences TRL's dr_grpo loses the sequences' objective (its own warning): "
+                "take scale_rewards alone",
+            ),
         ),
         promises=(
             Promise(
@@ -169,13 +239,18 @@ remedy = (
                 )
                 for name in GROUP_STD
             ),
-            Clash(
-                framework="openrlhf",
-                key="--algo.advantage.estimator",
-                op="==",
-                value="group_norm",
-                effect="conflict",
-                why=DIVIDED,
+            Clash(framework="openrlhf", key=ESTIMATOR, op="==", value="group_norm", effect="conflict", why=DIVIDED),
+            *(
+                Clash(
+                    framework=framework,
+                    key=key,
+                    op="==",
+                    value=name,
+                    effect="inert",
+                    why=f"{name} holds no answer against others to its prompt: it has no groups (read in the source)",
+                )
+                for framework, (key, names) in NO_GROUP.items()
+                for name in names
             ),
         ),
         expected="The degenerate share of groups falls as the formula says (arXiv:2606.18487, abstract, for K = 8).",

@@ -155,6 +155,8 @@ def setting_parts(setting: Setting) -> tuple[str, str]:
     if setting.status == "already":
         why = f": {setting.current!r}, and {setting.why}" if setting.why else ""
         return wanted, f"there already{'' if setting.in_file else ', as the default'}{why}"
+    if setting.status in ("add", "unknown") and setting.why and not setting.in_file:
+        return wanted, f"the file is silent, and {setting.why}"
     if setting.status == "unknown":
         return wanted, f"the file says {setting.current!r}: {setting.why}"
     says = "the file says" if setting.in_file else "the file is silent, and the default is"
@@ -171,6 +173,8 @@ def _setting(setting: Setting) -> RenderableType:
 
 def _training(training: Training) -> Iterator[RenderableType]:
     yield hanging("  ", training_words(training))
+    if training.assumed:
+        yield hanging("  ASSUMED ", training.assumed, prefix_style="bold yellow")
     for warning in training.warnings:
         yield hanging("  POISON ", warning, prefix_style="bold red")
 

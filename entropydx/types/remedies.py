@@ -23,7 +23,8 @@ class Clash:
 
     framework: str
     key: str
-    """The framework's own key, or `updates_per_rollout`, which is worked out of several."""
+    """The framework's own key, or `updates_per_rollout`, which is worked out of several. One that the remedy sets
+    itself is asked as the file has it, every other one as the remedy leaves it."""
     op: Comparison
     value: Any
     effect: Literal["inert", "conflict"]
@@ -57,9 +58,10 @@ class Setting:
     status: SettingStatus
     """add: the file is silent and the default differs; change: it says otherwise; already: nothing to do; inert: it
     would do nothing beside another setting; conflict: it works against another setting; unknown: the file works it
-    out when it is read."""
+    out when it is read, or may be of two trainers on which it hangs."""
     why: str = ""
-    """Of one that is inert, in conflict or unknown, and of one that is there already without being the same."""
+    """Of one that is inert, in conflict or unknown, of one that is there already without being the same, and of one
+    whose default differs between two trainers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +153,11 @@ class Training:
     framework: str | None = None
     """trl, verl or openrlhf; None: no training configuration was given."""
     trainer: str | None = None
-    """Whose defaults count: of TRL grpo, rloo, sft, sdpo, sdft, self_distillation (one of these two) or distillation,
-    of verl and OpenRLHF ppo or sft; None: no training configuration was given."""
+    """Whose defaults count: of TRL grpo, rloo, grpo_or_rloo (the file does not tell), async_grpo, a2po, sft, sdpo,
+    sdft, self_distillation (one of these two) or distillation, of verl and OpenRLHF ppo or sft; None: no training
+    configuration was given."""
+    assumed: str = ""
+    """What was assumed of a file that does not tell all of it, and what would tell; empty: nothing was."""
     file: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     """Those of the file's settings that the catalogue knows, by the framework's own keys."""

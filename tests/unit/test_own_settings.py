@@ -4,8 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from entropydx.own_settings import BROKEN, CLIP, COMPUTED, MORE, clash_of, inapplicable, not_compared, settings_beside
+from entropydx.own_settings import (
+    AS_GOOD,
+    BROKEN,
+    CLIP,
+    COMPUTED,
+    MORE,
+    clash_of,
+    inapplicable,
+    not_compared,
+    settings_beside,
+)
 from entropydx.recommending import find_remedy
+from entropydx.remedies._policy_losses import SEQUENCE
+from entropydx.remedies.hard_sample_shortcutting import DR_GRPO, ESTIMATOR, NO_GROUP, SAMPLES
+from entropydx.reporters._remedies import setting_words
 from entropydx.trainers import STAGE_OF
 from entropydx.types import Remedy, Setting, Training
 
@@ -60,6 +73,13 @@ def _verl(**config: object) -> Training:
 def test_who_is_past_the_value_is_not_sent_back(remedy: str, training: Training, key: str) -> None:
     found = _beside(remedy, training)[key]
     assert (found.status, found.why) == ("already", MORE)
+
+
+@pytest.mark.parametrize(("key", "value"), AS_GOOD)
+def test_another_value_that_serves_as_well_is_not_changed(key: str, value: str) -> None:
+    training = _file("ppo", "openrlhf" if key.startswith("--") else "verl", **{key: value})
+    found = _beside("kl_with_reference_reset", training)[key]
+    assert (found.status, found.current, found.why) == ("already", value, AS_GOOD[key, value])
 
 
 def test_who_is_short_of_the_value_is_sent_on() -> None:
@@ -189,3 +209,155 @@ def test_larger_groups_conflict_with_a_division_that_is_made(estimator: str, div
     training = Training(stage="rl", source="a file", framework="verl", trainer="ppo", config=config)
     clash = clash_of(find_remedy("larger_groups"), training)
     assert (clash is not None and clash.effect == "conflict") is divides
+
+
+# ── OpenRLHF's dr_grpo is group_norm without its division, and no other estimator ─────────────────
+
+
+def _openrlhf(**config: object) -> Training:
+    return _file("ppo", "openrlhf", **{SAMPLES: 8, **config})
+
+
+@pytest.mark.parametrize("estimator", [*DR_GRPO, None])
+def test_dr_grpo_in_place_of_what_divides_by_no_group_is_another_change(estimator: str | None) -> None:
+    """A file that is silent has a critic."""
+    training = _openrlhf(**({} if estimator is None else {ESTIMATOR: estimator}))
+    found = _beside("no_std_normalisation", training)[ESTIMATOR]
+    assert (found.status, found.current) == ("inert", estimator or "gae")
+    assert f"no advantage of {estimator or 'gae'} by its group's standard deviation" in found.why
+    assert DR_GRPO[estimator or "gae"] in found.why
+
+
+def test_dr_grpo_in_place_of_group_norm_is_the_change_that_is_meant() -> None:
+    assert _beside("no_std_normalisation", _openrlhf(**{ESTIMATOR: "group_norm"}))[ESTIMATOR].status == "change"
+    assert clash_of(find_remedy("no_std_normalisation"), _openrlhf(**{ESTIMATOR: "group_norm"})) is None
+    assert _beside("no_std_normalisation", _openrlhf(**{ESTIMATOR: "dr_grpo"}))[ESTIMATOR].status == "already"
+    assert _beside("no_std_normalisation", _openrlhf(**{ESTIMATOR: "${E}"}))[ESTIMATOR].status == "unknown"
+
+
+def test_openrlhf_refuses_groups_of_one() -> None:
+    one = _openrlhf(**{ESTIMATOR: "${E}", SAMPLES: 1})
+    found = _beside("no_std_normalisation", one)[ESTIMATOR]
+    assert (found.status, found.why.partition(" with ")[0]) == ("conflict", "OpenRLHF refuses to start dr_grpo")
+    band = clash_of(find_remedy("difficulty_band"), replace(one, config={}))
+    assert band is not None
+    assert band.effect == "conflict"
+    assert clash_of(find_remedy("difficulty_band"), _openrlhf()) is None
+
+
+@pytest.mark.parametrize(("framework", "name"), [(f, name) for f, (_, names) in NO_GROUP.items() for name in names])
+def test_larger_groups_do_nothing_where_no_groups_are_formed(framework: str, name: str) -> None:
+    clash = clash_of(find_remedy("larger_groups"), _file("ppo", framework, **{NO_GROUP[framework][0]: name}))
+    assert clash is not None
+    assert clash.effect == "inert"
+
+
+def test_verls_older_trainer_filters_nothing() -> None:
+    assert clash_of(find_remedy("difficulty_band"), _file("ppo", "verl")) is None
+    clash = clash_of(find_remedy("difficulty_band"), _file("ppo", "verl", **{"trainer.use_v1": False}))
+    assert clash is not None
+    assert clash.effect == "inert"
+
+
+# ── bounds of a clip that is not there, or is another ─────────────────────────────────────────────
+
+LOSS = "actor_rollout_ref.actor.policy_loss.loss_mode"
+
+
+@pytest.mark.parametrize("remedy", ["clip_higher", "clip_low"])
+@pytest.mark.parametrize(
+    ("training", "effect"),
+    [
+        (_file(importance_sampling_level="sequence", epsilon=3e-4, epsilon_high=4e-4), "conflict"),
+        (_file(loss_type="sapo"), "inert"),
+        (_file(loss_type="vespo"), "inert"),
+        (_file(loss_type="cispo"), "conflict"),
+        (_file("ppo", "verl", **{LOSS: "gspo"}), "conflict"),
+        (_file("ppo", "verl", **{LOSS: "dppo_tv"}), "conflict"),
+        (_file("ppo", "verl", **{LOSS: "kl_cov"}), "inert"),
+        (_file("ppo", "verl", **{LOSS: "sapo"}), "inert"),
+        (_file("ppo", "openrlhf", **{"--actor.policy_loss_type": "gspo"}), "conflict"),
+        (_file(), None),
+        (_file("rloo"), None),
+        (_file("ppo", "verl"), None),
+        (_file("ppo", "openrlhf"), None),
+    ],
+)
+def test_bounds_of_a_token_are_none_of_a_sequence_or_of_a_loss_without_a_clip(
+    remedy: str, training: Training, effect: str | None
+) -> None:
+    clash = clash_of(find_remedy(remedy), training)
+    assert (clash and clash.effect) == effect
+
+
+def test_gspos_own_bounds_are_not_thrown_away() -> None:
+    gspo = _file(importance_sampling_level="sequence", epsilon=3e-4, epsilon_high=4e-4)
+    found = _beside("clip_higher", gspo)
+    assert {(found[key].status, found[key].why) for key in ("epsilon", "epsilon_high")} == {("conflict", SEQUENCE)}
+    for name in ("soft_clipping", "no_std_normalisation"):
+        clash = clash_of(find_remedy(name), gspo)
+        assert clash is not None
+        assert clash.key == "importance_sampling_level"
+
+
+# ── a file that may be of two trainers ────────────────────────────────────────────────────────────
+
+
+def test_what_is_said_of_a_file_of_two_trainers_holds_for_both() -> None:
+    """Of RLOO a KL of 0.05 is the default, and more than the 0.001; of GRPO it is 0."""
+    either = _file("grpo_or_rloo")
+    found = _beside("kl_with_reference_reset", either)
+    assert (found["beta"].status, found["beta"].current) == ("unknown", None)
+    assert setting_words(found["beta"]) == (
+        "? beta=0.001: the file is silent, and the default is 0.0 of GRPOConfig and 0.05 of RLOOConfig"
+    )
+    for key in ("sync_ref_model", "ref_model_sync_steps", "ref_model_mixup_alpha"):
+        assert found[key] == _beside("kl_with_reference_reset", _file("grpo"))[key]
+    said = _beside("kl_with_reference_reset", _file("grpo_or_rloo", beta=0.0))["beta"]
+    assert (said.status, said.current) == ("change", 0.0)
+
+
+def test_a_default_that_differs_and_is_short_for_both_is_to_be_added() -> None:
+    found = _beside("larger_groups", _file("grpo_or_rloo", scale_rewards="none"))["num_generations"]
+    assert setting_words(found) == (
+        "+ num_generations=16: the file is silent, and the default is 8 of GRPOConfig and 2 of RLOOConfig"
+    )
+
+
+def test_what_is_in_conflict_for_one_of_two_trainers_is_so_for_the_file() -> None:
+    either = _file("grpo_or_rloo")
+    clash = clash_of(find_remedy("larger_groups"), either)
+    assert clash is not None
+    assert clash.why.startswith("if it is GRPOConfig: divided by the group's standard deviation")
+    found = _beside("larger_groups", either)["num_generations"]
+    assert (found.status, found.current) == ("conflict", 8)
+    assert found.why.startswith("if it is GRPOConfig: ")
+    same = clash_of(find_remedy("clip_higher"), replace(either, config={"use_peft": True, "num_iterations": 1}))
+    assert same is None
+
+
+@pytest.mark.parametrize("name", ["entropy_bonus", "fork_only_loss", "no_std_normalisation"])
+def test_a_key_of_one_of_two_trainers_is_not_held_against_the_file(name: str) -> None:
+    either = _file("grpo_or_rloo")
+    remedy = find_remedy(name)
+    assert inapplicable(remedy, either) == "RLOOConfig has no key for it, and the file may be of it"
+    assert settings_beside(remedy, either) == ()
+    said = not_compared(remedy, either)
+    assert said is not None
+    assert "the file is of GRPOConfig or RLOOConfig" in said
+
+
+def test_self_distillation_has_the_keys_that_both_have() -> None:
+    silent = _file("self_distillation")
+    assert inapplicable(find_remedy("frozen_teacher"), silent) is None
+    assert _beside("frozen_teacher", silent)["teacher_model_kind"].status == "unknown"
+    assert inapplicable(find_remedy("strip_thinking"), silent) == (
+        "SDFTConfig has no key for it, and the file may be of it"
+    )
+
+
+@pytest.mark.parametrize("trainer", ["async_grpo", "a2po"])
+def test_other_trainers_of_rl_are_not_given_grpos_keys(trainer: str) -> None:
+    for name in ("entropy_bonus", "kl_with_reference_reset", "no_std_normalisation"):
+        assert inapplicable(find_remedy(name), _file(trainer)) is not None
+    assert _beside("rollout_temperature", _file(trainer))["temperature"].status == "already"

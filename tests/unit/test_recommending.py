@@ -161,6 +161,47 @@ def test_a_critics_advantage_makes_group_normalisation_inert() -> None:
     assert settings["algorithm.norm_adv_by_std_in_grpo"] == "add"
 
 
+def _openrlhf(estimator: str) -> Training:
+    config = {
+        "--algo.advantage.estimator": estimator,
+        "--rollout.n_samples_per_prompt": 8,
+        "--algo.dynamic_filtering_enable": True,
+        "--algo.dynamic_filtering_range": [0.2, 0.8],
+    }
+    return Training(stage="rl", source="a file", framework="openrlhf", config=config, updates_per_rollout=8.0)
+
+
+def test_openrlhfs_estimator_follows_the_users_own() -> None:
+    """Where it divides by no group's standard deviation another remedy of the label has the place."""
+    shortcutting = _diagnosis(Label.HARD_SAMPLE_SHORTCUTTING)
+    assert "no_std_normalisation" in _ids(_recommend(shortcutting, (), _openrlhf("group_norm")))
+    for estimator in ("gae", "reinforce", "rloo", "reinforce_baseline", "flash_reinforce"):
+        found = _recommend(shortcutting, (), _openrlhf(estimator))
+        assert len(found) == MAX_RECOMMENDATIONS
+        assert "no_std_normalisation" not in _ids(found)
+        why = _left_out(shortcutting, (), _openrlhf(estimator))["no_std_normalisation"]
+        assert why.startswith(f"inert: OpenRLHF divides no advantage of {estimator} ")
+
+
+def test_a_remedy_of_the_data_keeps_its_place_where_its_keys_do_nothing() -> None:
+    one = replace(_openrlhf("gae"), config={})
+    found = {r.id: r for r in _recommend(_diagnosis(Label.HARD_SAMPLE_SHORTCUTTING), (), one)}
+    assert {s.status for s in found["difficulty_band"].settings} == {"conflict"}
+    assert {s.why.rpartition(": ")[2] for s in found["difficulty_band"].settings} == {
+        "draw more, or filter the data set beforehand"
+    }
+
+
+def test_of_a_file_of_two_trainers_comes_first_what_both_can_do() -> None:
+    either = replace(_trl(), trainer="grpo_or_rloo")
+    collapse = _diagnosis(Label.TRAINING_COLLAPSE)
+    low = _measured("token_entropy.mean_ratio", 0.2, (0.1, 0.3))
+    assert _ids(_recommend(collapse, [low], either)) == ["earlier_checkpoint", "kl_with_reference_reset", "clip_higher"]
+    told = _left_out(collapse, [low], either)
+    for name in ("fork_only_loss", "adaptive_entropy_target", "entropy_bonus"):
+        assert told[name] == "RLOOConfig has no key for it, and the file may be of it"
+
+
 def test_poison_in_the_users_file_is_named() -> None:
     bonus = _trl(entropy_coef=0.01)
     assert len(with_warnings(bonus, _diagnosis(Label.INFERENCE_VARIANCE)).warnings) == 1

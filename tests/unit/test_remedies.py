@@ -18,7 +18,9 @@ import yaml
 
 from entropydx.plugins import load_all
 from entropydx.recommending import HAZARDS, catalogue
+from entropydx.remedies._policy_losses import LOSS
 from entropydx.remedies._releases import RELEASES, REQUESTS
+from entropydx.remedies.hard_sample_shortcutting import DR_GRPO, GROUP_STD, NO_GROUP, NO_GROUP_STD
 from entropydx.reporters._remedies import settings
 from entropydx.trainers import DEFAULTS
 from entropydx.training_config import UPDATES
@@ -91,6 +93,18 @@ def test_trl_defaults_are_those_of_the_release() -> None:
         assert ast.literal_eval(default) == DEFAULTS["trl"][key], key
 
 
+@pytest.mark.parametrize("loss", ["sapo", "vespo"])
+def test_a_loss_of_trl_without_a_clip_is_not_among_those_that_clip(loss: str) -> None:
+    source = _source("trl", "trainer/grpo_trainer.py").read_text(encoding="utf-8")
+    clipped = source.partition("coef_2 = torch.clamp(")[0].rpartition("elif self.loss_type in ")[2].partition("]")[0]
+    assert clipped == '["grpo", "bnpo", "dr_grpo", "dapo", "luspo"'
+    assert f'elif self.loss_type == "{loss}":' in source
+    assert (
+        'if self.loss_type == "cispo":\n            clamped_ratios = torch.clamp(coef_1, max=self.epsilon_high)'
+        in source
+    )
+
+
 # ── verl ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -138,6 +152,40 @@ def test_verl_defaults_are_those_of_the_release() -> None:
         assert _verl()[key] == default, key
 
 
+def test_every_estimator_of_verl_divides_by_its_group_or_does_not() -> None:
+    """The estimators are read in its source, and so is which of them divide."""
+    tree = ast.parse(_source("verl", "trainer/ppo/core_algos.py").read_text(encoding="utf-8"))
+    names = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "AdvantageEstimator")
+    values = {ast.unparse(n.targets[0]): ast.literal_eval(n.value) for n in names.body if isinstance(n, ast.Assign)}
+    assert {*GROUP_STD, *NO_GROUP_STD} == {*values.values()}
+    for function in (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.decorator_list):
+        estimator = ast.unparse(function.decorator_list[0]).partition("AdvantageEstimator.")[2].rstrip(")")
+        if estimator in values:
+            assert ("norm_adv_by_std_in_grpo" in ast.unparse(function)) == (values[estimator] in GROUP_STD), estimator
+            if values[estimator] in NO_GROUP["verl"][1]:
+                assert "index" not in {a.arg for a in function.args.args}, estimator
+
+
+def test_every_loss_of_verl_without_a_clip_is_known() -> None:
+    tree = ast.parse(_source("verl", "trainer/ppo/core_algos.py").read_text(encoding="utf-8"))
+    inert = {c.value for c in REMEDIES["clip_higher"].clashes if c.key == LOSS and c.effect == "inert"}
+    bare = {
+        d.args[0].value
+        for n in tree.body
+        if isinstance(n, ast.FunctionDef) and "config.clip_ratio" not in ast.unparse(n)
+        for d in n.decorator_list
+        if isinstance(d, ast.Call)
+        and ast.unparse(d.func) == "register_policy_loss"
+        and isinstance(d.args[0], ast.Constant)
+    }
+    assert bare - {"bypass_mode"} == inert  # which takes another loss in its place
+
+
+def test_verls_older_trainer_knows_no_filter_of_groups() -> None:
+    assert "filter_groups" not in _source("verl", "trainer/ppo/ray_trainer.py").read_text(encoding="utf-8")
+    assert "filter_groups" in _source("verl", "trainer/ppo/v1/trainer_base.py").read_text(encoding="utf-8")
+
+
 # ── OpenRLHF ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -178,6 +226,29 @@ def test_openrlhf_defaults_are_those_of_the_release() -> None:
     for key, default in DEFAULTS["openrlhf"].items():
         found = plain[key.removeprefix("--")]
         assert (list(found) if isinstance(found, tuple) else found) == default, key
+
+
+def test_only_group_norm_of_openrlhf_divides_by_its_group_and_dr_grpo_is_it_without() -> None:
+    (action,) = (a for a in _parser()._actions if a.dest == "algo.advantage.estimator")
+    assert action.choices is not None
+    assert {*action.choices} == {"group_norm", "dr_grpo", *DR_GRPO}
+    source = _source("openrlhf", "trainer/ppo_utils/experience_maker.py").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    shaped: dict[str, str] = {}
+    for node in (n for n in ast.walk(tree) if isinstance(n, ast.If) and "estimator" in ast.unparse(n.test)):
+        words = [w.value for w in ast.walk(node.test) if isinstance(w, ast.Constant) and isinstance(w.value, str)]
+        assigned = [s for s in node.body if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == "rewards"]
+        shaped |= {word: ast.unparse(s.value) for word in words for s in assigned}
+    assert [name for name, value in shaped.items() if "std(-1" in value] == ["group_norm"]
+    assert shaped["group_norm"].startswith(f"({shaped['dr_grpo']})")
+    held = {name for name, value in shaped.items() if "(-1" in value or value == "rewards - baseline"}
+    assert {*NO_GROUP["openrlhf"][1]} == {*action.choices} - held
+
+
+def test_openrlhf_refuses_one_sample_of_a_prompt() -> None:
+    source = _source("openrlhf", "cli/train_ppo_ray.py").read_text(encoding="utf-8")
+    assert 'estimator in ["rloo", "reinforce_baseline", "group_norm", "dr_grpo"]:' in source
+    assert "n_samples_per_prompt must be greater than 1 when using dynamic filtering" in source
 
 
 # ── decoding ──────────────────────────────────────────────────────────────────────────────────────

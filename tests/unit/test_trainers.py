@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from entropydx import trainers
-from entropydx.trainers import BASE, DEFAULTS, TRAINERS, recognised
+from entropydx.settings_file import VERL_OWN, _leaves
+from entropydx.trainers import BASE, DEFAULTS, STAGE_OF, STARTED, TRAINERS, recognised
+from entropydx.trl_keys import CLASSES, EITHER
 from tests.unit.test_remedies import _source, _verl
 
 TRL = Path(sysconfig.get_path("purelib")) / "trl"
@@ -20,6 +23,8 @@ FILES = {
     "distillation": "trainer/distillation_config.py",
     "sdpo": "experimental/sdpo/sdpo_config.py",
     "sdft": "experimental/sdft/sdft_config.py",
+    "async_grpo": "experimental/async_grpo/async_grpo_config.py",
+    "a2po": "experimental/a2po/a2po_config.py",
 }
 DISTILLING = ("gkd", "gold", "iw_opd", "async_distillation", "server_distillation")
 PREFERRING = ("cpo", "orpo", "online_dpo")
@@ -51,10 +56,14 @@ def test_defaults_are_those_of_the_trainers_own_configuration(trainer: str) -> N
     assert not missed or trainer == "distillation"  # several trainers, whose defaults differ
 
 
-def test_the_defaults_that_sdpo_and_sdft_share_are_of_both() -> None:
-    both = TRAINERS["trl"]["self_distillation"].items()
-    assert both <= TRAINERS["trl"]["sdpo"].items()
-    assert both <= TRAINERS["trl"]["sdft"].items()
+@pytest.mark.parametrize(("either", "both"), EITHER.items())
+def test_the_defaults_of_a_file_of_two_trainers_are_those_that_they_share(either: str, both: tuple[str, str]) -> None:
+    shared = TRAINERS["trl"][either]
+    one, other = (TRAINERS["trl"][name] for name in both)
+    assert shared.items() <= one.items()
+    assert shared.items() <= other.items()
+    assert not {key for key in one.keys() & other.keys() if one[key] == other[key]} - shared.keys()
+    assert STAGE_OF[either] == STAGE_OF[both[0]] == STAGE_OF[both[1]]
 
 
 @pytest.mark.parametrize("trainer", FILES)
@@ -78,26 +87,36 @@ def test_files_of_preference_tuning_are_none_of_the_three(name: str) -> None:
     assert recognised({"learning_rate": 1e-5, **_fields(str(file.relative_to(TRL)))}) is None
 
 
-def test_every_key_by_which_a_trainer_is_known_exists() -> None:
-    declared = {key for path in TRL.rglob("*config.py") for key in _fields(str(path.relative_to(TRL)))}
-    of_trl = (
-        trainers.SDPO_ONLY
-        | trainers.SDFT_ONLY
-        | trainers.SELF_DISTILLATION
-        | trainers.SDPO_RL
-        | trainers.DISTILLATION_ONLY
-        | trainers.RL_ONLY
-        | trainers.ONLINE
-        | trainers.PREFERENCE
-        | trainers.SFT_ONLY
-    )
-    assert of_trl - declared == {"reward_funcs"}  # of the trainer itself, and of configurations that wrap it
-
-
 def test_verls_keys_exist_and_its_whole_file_is_known() -> None:
     pairs = {".".join(key.split(".")[:2]) for key in _verl()}
     assert pairs >= trainers.VERL_KEYS
     assert recognised(_verl()) == ("verl", "ppo", "rl")
+
+
+@pytest.mark.parametrize("name", ["ppo_megatron_trainer", "ppo_veomni_trainer", "ppo_torchtitan_trainer"])
+def test_verls_other_configurations_have_the_same_defaults(name: str) -> None:
+    text = _source("verl", f"trainer/config/_generated_{name}.yaml").read_text(encoding="utf-8")
+    flat = dict(_leaves(yaml.safe_load(text), ""))
+    assert {key: flat[key] for key in DEFAULTS["verl"]} == DEFAULTS["verl"]
+
+
+@pytest.mark.parametrize("name", VERL_OWN)
+def test_verls_own_configurations_come_with_it(name: str) -> None:
+    assert _source("verl", f"trainer/config/{name}.yaml").exists()
+
+
+def test_what_a_script_starts_is_in_the_packages() -> None:
+    for name, (framework, trainer) in STARTED.items():
+        assert trainer in TRAINERS[framework]
+        if framework == "openrlhf":
+            assert list(_source("openrlhf", "cli").glob(f"{name}*.py"))
+        if framework == "verl":
+            assert list(_source("verl", "trainer").glob(f"{name}*.py"))
+    assert {name for name, (_, trainer) in STARTED.items() if trainer in CLASSES.values()} >= {"grpo", "GRPOConfig"}
+
+
+def test_flags_of_before_are_no_flags_now() -> None:
+    assert not trainers.OLD_OPENRLHF & _openrlhf("train_ppo_ray")
 
 
 @cache

@@ -1,6 +1,7 @@
 """Training configurations of TRL, verl and OpenRLHF: what is recognised, and what follows from several settings."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from entropydx.errors import ConfigError
 from entropydx.recommending import catalogue
+from entropydx.remedies.hard_sample_shortcutting import ESTIMATOR, SAMPLES
 from entropydx.trainers import STAGE_OF
 from entropydx.training_config import effective, holds, read_training, training_of, updates_per_rollout
 from entropydx.types import Training
@@ -91,6 +93,8 @@ def _held(framework: str, trainer: str, config: dict[str, object]) -> Training:
     [
         ("trl", "grpo", {}, 1.0),
         ("trl", "rloo", {"num_iterations": 2}, 2.0),
+        ("trl", "grpo_or_rloo", {"num_iterations": 2}, 2.0),
+        ("trl", "async_grpo", {}, None),
         ("trl", "sdpo", {"steps_per_generation": 8, "gradient_accumulation_steps": 2}, 4.0),
         ("trl", "grpo", {"generation_batch_size": 64}, None),
         ("trl", "grpo", {"generation_batch_size": None, "gradient_accumulation_steps": 4}, 1.0),
@@ -129,6 +133,9 @@ def test_a_setting_is_held_by_the_file_or_by_default_and_never_when_unknown() ->
         ("trl", "rloo", "beta", 0.05),
         ("trl", "rloo", "num_generations", 2),
         ("trl", "rloo", "entropy_coef", None),
+        ("trl", "grpo_or_rloo", "beta", None),
+        ("trl", "grpo_or_rloo", "epsilon", 0.2),
+        ("trl", "grpo_or_rloo", "entropy_coef", None),
         ("trl", "sft", "num_generations", None),
         ("trl", "sft", "loss_type", "nll"),
         ("trl", "distillation", "beta", None),
@@ -257,3 +264,128 @@ def test_numbers_without_a_meaning_give_no_count_of_updates(tmp_path: Path) -> N
     assert _read(tmp_path, "a.yaml", f"num_iterations: 1{'0' * 190}\nepsilon: 0.2\n").updates_per_rollout is not None
     assert updates_per_rollout(_held("trl", "grpo", {"num_iterations": 10**400})) is None
     assert _read(tmp_path, "o.yaml", "- 'algorithm.x=a: b: c'\n- algorithm.adv_estimator=grpo\n").framework == "verl"
+
+
+def test_a_file_of_two_trainers_says_what_was_assumed_and_what_would_tell(tmp_path: Path) -> None:
+    found = _read(tmp_path, "a.yaml", TRL)
+    assert found.trainer == "grpo_or_rloo"
+    assert found.assumed.startswith("read as of GRPOConfig or RLOOConfig")
+    for key, trainer in (("top_entropy_quantile: 1.0", "grpo"), ("normalize_advantages: false", "rloo")):
+        assert key in found.assumed
+        told = _read(tmp_path, "a.yaml", f"{TRL}{key}\n")
+        assert (told.trainer, told.assumed) == (trainer, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model_name_or_path: x\ndataset_name: y\nlearning_rate: 1e-5\n", "none that tells which trainer it is for"),
+        ("sync_ref_model: true\nbeta: 0.1\nlearning_rate: 1e-5\n", "of GRPO and RLOO and of preference tuning alike"),
+        ("use_vllm: true\nmax_new_tokens: 64\nbeta: 0.1\n", "is of preference tuning"),
+        ("advantage_estimator: group_norm\nn_samples_per_prompt: 8\n", "OpenRLHF before 0.11"),
+    ],
+)
+def test_a_file_that_does_not_tell_says_what_would(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _read(tmp_path, "a.yaml", text)
+
+
+PPO = "python3 -m openrlhf.cli.train_ppo_ray \\\n  --algo.advantage.estimator rloo \\\n  --rollout.n_samples_per_prompt"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "trainer", "config"),
+    [
+        ("run.sh", f"{PPO} 8\n", ("openrlhf", "ppo"), {ESTIMATOR: "rloo", "--rollout.n_samples_per_prompt": 8}),
+        (
+            "run.slurm",
+            f"{PPO} ${{N:-8}} --actor.eps_clip_low_high 0.2 0.27\n",
+            ("openrlhf", "ppo"),
+            {
+                ESTIMATOR: "rloo",
+                "--rollout.n_samples_per_prompt": 8,
+                "--actor.eps_clip_low_high": [0.2, 0.27],
+            },
+        ),
+        ("run", f"#!/bin/bash\n{PPO} $1\n", ("openrlhf", "ppo"), {ESTIMATOR: "rloo", SAMPLES: "${1}"}),
+        (
+            "list",
+            "algorithm.adv_estimator=grpo\n+actor_rollout_ref.rollout.n=5\n",
+            ("verl", "ppo"),
+            {"algorithm.adv_estimator": "grpo", "actor_rollout_ref.rollout.n": 5},
+        ),
+        ("run.sh", "trl rloo --num-generations 4 --beta 5e-2\n", ("trl", "rloo"), {"num_generations": 4, "beta": 0.05}),
+        ("run.sh", "trl grpo --learning_rate 1e-5\n", ("trl", "grpo"), {}),
+        ("run.sh", "python -m verl.trainer.sft_trainer data.train_files=x\n", ("verl", "sft"), {}),
+        (
+            "a.py",
+            "GRPOConfig(beta=0.1, scale_rewards=False)\n",
+            ("trl", "grpo"),
+            {"beta": 0.1, "scale_rewards": "none"},
+        ),
+        ("a.py", "a = trl.RLOOConfig(num_generations=4)\n", ("trl", "rloo"), {"num_generations": 4}),
+        (
+            "a.py",  # the class counts, whatever a key of the user's own is called
+            "class Mine(RLOOConfig):\n    top_entropy_quantile: float = 0.2\na = Mine()\n",
+            ("trl", "rloo"),
+            {"top_entropy_quantile": 0.2},
+        ),
+    ],
+)
+def test_the_script_that_starts_a_training_is_read_as_its_configuration(
+    tmp_path: Path, name: str, text: str, trainer: tuple[str, str], config: dict[str, object]
+) -> None:
+    found = _read(tmp_path, name, text)
+    assert (found.framework, found.trainer) == trainer
+    assert found.config == config
+    assert found.assumed == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.sh", "ls\n", "holds no settings"),
+        ("a.sh", "accelerate launch grpo.py --config recipes/a.yaml\n", "takes its settings from recipes/a.yaml"),
+        ("a.sh", "trl sft --packing\ntrl grpo --beta 0.1\n", "starts several trainings, grpo, sft"),
+        ("a.sh", "deepspeed --module openrlhf.cli.train_dpo --ds.zero_stage 3\n", "is of preference tuning"),
+        (
+            "a.sh",
+            "python3 -m openrlhf.cli.train_ppo_ray --n_samples_per_prompt 8 --init_kl_coef 0\n",
+            "OpenRLHF before 0.11",
+        ),
+        ("a.py", "DPOConfig(beta=0.1)\n", "is of preference tuning"),
+        ("a.py", "print(\n", "is no Python, line 1"),
+        ("a.yaml", "\udcff", "is no text"),
+        ("a.txt", "word " * 300_000, "is longer than a script"),
+    ],
+)
+def test_a_script_that_tells_nothing_is_one_line(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text, errors="surrogateescape")
+    with pytest.raises(ConfigError, match=said):
+        read_training(tmp_path / name, catalogue())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "a.sh",
+            "python3 -m verl.trainer.main_ppo --config-name mine algorithm.adv_estimator=grpo\n",
+            "what mine sets",
+        ),
+        ("a.py", "GRPOConfig(beta=0.1, **more)\n", r"what \*\* adds to it"),
+        ("a.py", "class Mine(GRPOConfig):\n    beta: float = 0.1\n", "what the command line gives"),
+    ],
+)
+def test_settings_that_stand_elsewhere_are_said_to(tmp_path: Path, name: str, text: str, said: str) -> None:
+    assert re.match(f"{said}.* is not seen: where this file is silent", _read(tmp_path, name, text).assumed)
+
+
+def test_verls_own_configuration_is_its_defaults(tmp_path: Path) -> None:
+    text = "python3 -m verl.trainer.main_ppo --config-name='ppo_megatron_trainer.yaml' algorithm.adv_estimator=grpo\n"
+    assert _read(tmp_path, "a.sh", text).assumed == ""
+
+
+def test_a_secret_of_a_script_is_not_kept(tmp_path: Path) -> None:
+    found = _read(tmp_path, "a.sh", f"export WANDB_API_KEY=secret\n{PPO} 8 --logger.wandb.key secret\n")
+    assert found.config == {ESTIMATOR: "rloo", SAMPLES: 8}
