@@ -100,13 +100,24 @@ def _distributed(path: Path) -> CheckpointError | None:
 def _children(path: Path) -> CheckpointError | None:
     """Recognise a run directory that only holds checkpoints."""
     for pattern, trainer in RUN_CHILDREN:
-        child = newest(path, pattern)
-        if child is not None:
-            return CheckpointError(
-                f"{path} is a {trainer} directory that holds checkpoints and no final model",
-                f"pass one of them; the newest is {child}",
-            )
+        last = newest(path, pattern)
+        if last is None:
+            continue
+        what = f"{path} is a {trainer} directory that holds checkpoints and no final model"
+        whole = max((p for p in path.glob(pattern) if p.is_dir() and _has_weights(p)), key=_step, default=None)
+        if whole is None:
+            return CheckpointError(f"{what}, and none of them has weights", f"{last} may still be being written")
+        unfinished = "" if whole == last else f" with weights: {last.name} has none"
+        return CheckpointError(what, f"pass one of them; the newest is {whole}{unfinished}")
     return None
+
+
+def _has_weights(path: Path) -> bool:
+    """Return whether a directory has weights in any form, also one that has to be converted first."""
+    files = ("*.safetensors", "*.gguf", "pytorch_model*.bin", "adapter_model.bin")
+    places = (path, *huggingface_subdirs(path))
+    found = any(any(place.glob(pattern)) for place in places for pattern in files)
+    return found or any(recognise(path) for recognise in (_verl, _deepspeed, _distributed))
 
 
 def _pickled(path: Path) -> CheckpointError | None:

@@ -19,6 +19,8 @@ from entropydx.fleet import Fleet
 from entropydx.layouts import training_step
 from entropydx.protocols import EngineOptions, Progress
 
+MODEL_FILES = ("config.json", "adapter_config.json")
+"""A directory with one of them is a checkpoint, or means to be one."""
 NOT_KEYED = {
     *("checkpoint", "baseline", "run_dir", "device", "batch_rows", "cuda_graphs", "workers", "ray"),
     *("suite_source", "budget", "tokens", "adaptive"),
@@ -105,21 +107,28 @@ def named(ref: str) -> Path:
     return path if path.name not in {"", ".."} else Path(os.path.abspath(ref))
 
 
-def complete(children: Sequence[Path], options: EngineOptions, progress: Progress) -> list[Path]:
-    """Return the children that can be loaded, and say which are left out and why."""
+def complete(children: Sequence[Path], options: EngineOptions) -> tuple[list[Path], dict[Path, str]]:
+    """Return the children that can be loaded, and why each of the others cannot.
+
+    Raises
+    ------
+    CheckpointError
+        None can be loaded; of the last one.
+    """
     kept: list[Path] = []
+    problems: dict[Path, str] = {}
     problem: CheckpointError | None = None
     for child in children:
         try:
             checkpoint.resolve(str(child), options)
         except CheckpointError as error:
-            progress.warn(f"{child.name} is left out: {error}")
+            problems[child] = " ".join(str(error).split())
             problem = error
         else:
             kept.append(child)
     if not kept and problem is not None:
         raise problem
-    return kept
+    return kept, problems
 
 
 def short_names(refs: Sequence[str]) -> list[str]:

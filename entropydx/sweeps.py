@@ -15,14 +15,22 @@ from entropydx import __version__, document, pipeline, store
 from entropydx.config import Settings, resolve
 from entropydx.errors import ConfigError, EntropydxError
 from entropydx.layouts import checkpoints_in
-from entropydx.lineup import Crew, Stop, Titled, check_told_once, digest, richest, short_names, write_document
+from entropydx.lineup import (
+    MODEL_FILES,
+    Crew,
+    Stop,
+    Titled,
+    check_told_once,
+    digest,
+    richest,
+    short_names,
+    write_document,
+)
 from entropydx.protocols import Progress, Silent
 from entropydx.provenance import RUNS
 from entropydx.types import SWEEP_VERSION, Label, Report, Sweep, SweepEntry, Tool
 
 DOCUMENT = "sweep.json"
-MODEL_FILES = ("config.json", "adapter_config.json")
-"""A directory with one of them is a checkpoint, or means to be one."""
 COULD_NOT_RUN = 2
 PASS_AT_1, ENTROPY = "sampling_spread.pass_at_1", "token_entropy.mean"
 
@@ -36,8 +44,8 @@ def gather(refs: Sequence[str]) -> list[Stop]:
     Parameters
     ----------
     refs : sequence of str
-        Checkpoints, or one directory that holds several: `checkpoint-N`, `global_step_N`, `global_stepN_hf`, or
-        directories of any name with a config. Whether they can be loaded is not looked at.
+        Checkpoints, or one directory that holds several: `checkpoint-N`, `global_step_N`, `global_stepN_hf`, and
+        directories of any name with a config or with weights. Whether they can be loaded is not looked at.
 
     Raises
     ------
@@ -56,8 +64,13 @@ def _inside(path: Path) -> list[Path]:
     """Return the checkpoints in a directory; none when it is no directory, or a checkpoint itself."""
     if not path.is_dir() or any((path / name).exists() for name in MODEL_FILES):
         return []
-    children = sorted(p for p in path.iterdir() if p.is_dir() and any((p / name).exists() for name in MODEL_FILES))
-    return checkpoints_in(path) or children
+    stepped = checkpoints_in(path)
+    return [*stepped, *sorted(p for p in path.iterdir() if p not in stepped and _is_model(p))]
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a directory is a checkpoint or means to be one: one that lost its config is not passed over."""
+    return path.is_dir() and (any((path / name).exists() for name in MODEL_FILES) or any(path.glob("*.safetensors")))
 
 
 # ── the main job ──────────────────────────────────────────────────────────────────────────────────

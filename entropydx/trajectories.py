@@ -8,17 +8,18 @@ below the series' directory: a second call, or one with more checkpoints, draws 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 from entropydx import __version__, checkpoint, document, pipeline, timeline
 from entropydx.config import RunConfig, Settings, resolve
-from entropydx.errors import ConfigError, RunStoreError
+from entropydx.errors import CheckpointError, ConfigError, RunStoreError
 from entropydx.layouts import checkpoints_in, training_step
 from entropydx.lineup import (
+    MODEL_FILES,
     Crew,
     Stop,
     Titled,
@@ -38,6 +39,7 @@ from entropydx.types import (
     TRAJECTORY_VERSION,
     Axis,
     Label,
+    LeftOutCheckpoint,
     Report,
     Tool,
     Trajectory,
@@ -46,6 +48,9 @@ from entropydx.types import (
 
 DOCUMENT = "trajectory.json"
 MIN_CHECKPOINTS = 2
+NOT_DIAGNOSED = 2
+"""What `entropydx diagnose` of a checkpoint that cannot be diagnosed gives; so does a series whose newest is one."""
+NO_STEP = "its name carries no training step, so the series has no place for it: `entropydx diagnose` takes it"
 PER_RUN = (
     "The entropy law is of one run, one model and one set of training prompts, and not universal by its own authors "
     "(arXiv:2505.22617): a and b say nothing about another run, and here R and H are of this suite's prompts."
@@ -55,16 +60,27 @@ PER_RUN = (
 # ── which checkpoints ─────────────────────────────────────────────────────────────────────────────
 
 
-def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> list[Stop]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineup:
+    """The checkpoints of a series, in the order of training, before they are diagnosed."""
+
+    stops: tuple[Stop, ...]
+    problems: dict[Path, str]
+    """Checkpoints of the run directory that are left out, with the reason."""
+    inside: bool
+    """They are the children of one run directory, and nobody has named them one by one."""
+
+
+def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> Lineup:
     """Return the checkpoints of a series, in the order of training.
 
     Parameters
     ----------
     refs : sequence of str
         Checkpoints, or one run directory whose children are checkpoints (TRL `checkpoint-N`, verl `global_step_N`,
-        OpenRLHF `global_stepN_hf`); incomplete children are left out with a remark. Checkpoints are sorted by step when
-        every name carries one and no two agree. Otherwise they stay as given, and a step that goes down is remarked
-        on: a shell writes `checkpoint-100` before `checkpoint-20`.
+        OpenRLHF `global_stepN_hf`); incomplete children, and models in it whose names carry no step, are left out.
+        Checkpoints are sorted by step when every name carries one and no two agree. Otherwise they stay as given, and
+        a step that goes down is remarked on: a shell writes `checkpoint-100` before `checkpoint-20`.
 
     Raises
     ------
@@ -75,13 +91,15 @@ def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> 
         that of its newest checkpoint.
     """
     inside = checkpoints_in(Path(refs[0])) if len(refs) == 1 and Path(refs[0]).is_dir() else []
-    found = [str(p) for p in complete(inside, options, progress)] if inside else list(refs)
+    kept, problems = complete(inside, options) if inside else ([], {})
+    found = [str(p) for p in kept] or list(refs)
+    if inside:
+        problems |= dict.fromkeys(_without_step(named(refs[0])), NO_STEP)
+    for path, reason in problems.items():
+        progress.warn(f"{path.name} is left out: {reason}")
     check_told_once(found)
     if len(found) < MIN_CHECKPOINTS:
-        raise ConfigError(
-            f"a series needs at least {MIN_CHECKPOINTS} checkpoints, and {refs[0]} gives {len(found)}",
-            "name several checkpoints in the order of training, or a run directory that holds checkpoint-N",
-        )
+        raise _too_few(refs[0], len(found), problems)
     for ref in [] if inside else found:
         if Path(ref).exists():
             checkpoint.resolve(ref, options)  # one that cannot be loaded is named now, and not after hours of sampling
@@ -89,9 +107,25 @@ def line_up(refs: Sequence[str], options: EngineOptions, progress: Progress) -> 
     stops = [Stop(ref=ref, name=n, step=s and s[1]) for ref, n, s in zip(found, short_names(found), steps, strict=True)]
     known = [s.step for s in stops if s.step is not None]
     if len(set(known)) == len(stops):
-        return sorted(stops, key=lambda s: s.step or 0)
-    _remark_on_order(stops, progress)
-    return [replace(s, step=None) for s in stops]
+        ordered = sorted(stops, key=lambda s: s.step or 0)
+    else:
+        _remark_on_order(stops, progress)
+        ordered = [replace(s, step=None) for s in stops]
+    return Lineup(stops=tuple(ordered), problems=problems, inside=bool(inside))
+
+
+def _without_step(run: Path) -> list[Path]:
+    """Return the models in a run directory that are none of its checkpoints: TRL saves the last one beside them."""
+    others = [run, *sorted(p for p in run.iterdir() if p.is_dir() and training_step(p) is None)]
+    return [p for p in others if any((p / name).exists() for name in MODEL_FILES)]
+
+
+def _too_few(ref: str, n: int, problems: Mapping[Path, str]) -> ConfigError:
+    left_out = "".join(f"; {path.name} is left out: {reason}" for path, reason in problems.items())
+    return ConfigError(
+        f"a series needs at least {MIN_CHECKPOINTS} checkpoints, and {ref} gives {n}{left_out}",
+        "name several checkpoints in the order of training, or a run directory that holds checkpoint-N",
+    )
 
 
 def _remark_on_order(stops: Sequence[Stop], progress: Progress) -> None:
@@ -132,14 +166,19 @@ def trace(
     options = EngineOptions(
         base_model=asked.base_model, allow_pickle=asked.allow_pickle, trust_remote_code=asked.trust_remote_code
     )
-    stops = line_up(refs, options, progress)
+    lineup = line_up(refs, options, progress)
+    stops = lineup.stops
     config = resolve(stops[0].ref, flags, project)
     # Points that stopped at different looks would not be comparable.
     config = replace(config, baseline=_baseline(stops, config.baseline), adaptive=False)
     root = Path(config.run_dir) if config.run_dir else RUNS / f"series-{digest(config, stops[0].ref)}"
     with Crew(config) as crew:
-        reports = _diagnose(stops, config, root, progress, crew)
-    found = assemble(stops, reports, root)
+        reports, failed = _diagnose(lineup, config, root, progress, crew)
+    done = [s for s in stops if s.ref in reports]
+    problems = {**lineup.problems, **failed}
+    if len(done) < MIN_CHECKPOINTS:
+        raise _too_few(refs[0], len(done), problems)
+    found = assemble(done, [reports[s.ref] for s in done], root, problems)
     write_document(root / DOCUMENT, document.to_json(found))
     return found
 
@@ -151,29 +190,55 @@ def _baseline(stops: Sequence[Stop], asked: str | None) -> str:
     return next((s.ref for s in stops if identity(s.ref) == identity(asked)), asked)
 
 
-def _diagnose(stops: Sequence[Stop], config: RunConfig, root: Path, progress: Progress, crew: Crew) -> list[Report]:
-    """Diagnose the baseline against itself, then every other checkpoint with the baseline's samples copied."""
+def _diagnose(
+    lineup: Lineup, config: RunConfig, root: Path, progress: Progress, crew: Crew
+) -> tuple[dict[str, Report], dict[Path, str]]:
+    """Diagnose the baseline against itself, then every other checkpoint with the baseline's samples copied.
+
+    Returns
+    -------
+    reports : dict
+        By reference.
+    problems : dict
+        Checkpoints of a run directory that turned out not to load, with the reason; one that was named raises it.
+    """
     assert config.baseline is not None
+    stops = lineup.stops
     outside = config.baseline not in {s.ref for s in stops}
     taken = any(s.name == "baseline" for s in stops)
     name = "baseline-of-the-series" if taken else "baseline"
     first = Stop(ref=config.baseline, name=name, step=None) if outside else None
     reports: dict[str, Report] = {}
+    problems: dict[Path, str] = {}
     reuse: Path | None = None
     ordered = sorted(stops, key=lambda s: s.ref != config.baseline)
     for number, stop in enumerate([*([first] if first else []), *ordered], start=0 if first else 1):
         title = f"{stop.name}, {number} of {len(stops)}" if number else stop.name
         here = replace(config, checkpoint=stop.ref, run_dir=str(root / stop.name))
-        reports[stop.ref] = pipeline.diagnose(here, Titled(progress, title), reuse, crew.fleet())
+        titled = Titled(progress, title)
+        try:
+            reports[stop.ref] = pipeline.diagnose(here, titled, reuse, crew.fleet())
+        except CheckpointError as error:
+            if stop.ref == config.baseline or not lineup.inside:
+                raise
+            problems[Path(stop.ref)] = " ".join(str(error).split())
+            titled.warn(f"is left out: {problems[Path(stop.ref)]}")
         reuse = reuse or root / stop.name
-    return [reports[s.ref] for s in stops]
+    return reports, problems
 
 
 # ── what the series says ──────────────────────────────────────────────────────────────────────────
 
 
-def assemble(stops: Sequence[Stop], reports: Sequence[Report], root: Path) -> Trajectory:
+def assemble(
+    stops: Sequence[Stop], reports: Sequence[Report], root: Path, problems: Mapping[Path, str] | None = None
+) -> Trajectory:
     """Return the trajectory of checkpoints that are diagnosed, in their order. Pure.
+
+    Parameters
+    ----------
+    problems : mapping, optional
+        Checkpoints of the same run that are left out, with the reason.
 
     Raises
     ------
@@ -197,12 +262,15 @@ def assemble(stops: Sequence[Stop], reports: Sequence[Report], root: Path) -> Tr
     own = next((p.name for p in points if p.fingerprint == first.baseline.fingerprint), None)
     axis: Axis = "step" if stepped else "checkpoint"
     back = timeline.go_back_to(points, began, baseline_is_first=is_first)
+    left_out = _left_out(stops, problems or {})
+    newer = [c for c in left_out if c.newer]
+    said = timeline.summary(line, axis, began, note, moved, back)
     return Trajectory(
         schema_version=TRAJECTORY_VERSION,
         tool=Tool(name="entropydx", version=__version__),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        exit_code=last.exit_code,
-        summary=timeline.summary(line, axis, began, note, moved, back),
+        exit_code=NOT_DIAGNOSED if newer else last.exit_code,
+        summary=" ".join([*_nothing_known(newer, points[-1].name), said]),
         axis=axis,
         baseline=first.baseline,
         baseline_is_first=is_first,
@@ -217,7 +285,29 @@ def assemble(stops: Sequence[Stop], reports: Sequence[Report], root: Path) -> Tr
         last_healthy=timeline.last_healthy(points),
         go_back_to=back,
         notes=_notes(own, stepped=stepped, baseline_is_first=is_first),
+        left_out=left_out,
     )
+
+
+def _left_out(stops: Sequence[Stop], problems: Mapping[Path, str]) -> tuple[LeftOutCheckpoint, ...]:
+    """Return the checkpoints that are left out, by step, those without one last."""
+    known = [found[1] for stop in stops if (found := training_step(named(stop.ref))) is not None]
+    furthest = max(known, default=None)
+    rows = []
+    for path, reason in problems.items():
+        found = training_step(path)
+        step = found and found[1]
+        newer = step is not None and furthest is not None and step > furthest
+        rows.append(LeftOutCheckpoint(name=path.name, ref=str(path), step=step, newer=newer, reason=reason))
+    return tuple(sorted(rows, key=lambda c: (c.step is None, c.step or 0, c.name)))
+
+
+def _nothing_known(newer: Sequence[LeftOutCheckpoint], last: str) -> list[str]:
+    """Return the sentence that a reader needs before all others, where the newest checkpoint is left out."""
+    if not newer:
+        return []
+    names = " and ".join(filter(None, [", ".join(c.name for c in newer[:-1]), newer[-1].name]))
+    return [f"Nothing is known of {names}, which could not be diagnosed: what follows ends at {last}."]
 
 
 def _check_comparable(stops: Sequence[Stop], reports: Sequence[Report]) -> None:

@@ -36,6 +36,8 @@ class TrajectoryView:
     """Columns that were not measured, with the reason."""
     rows: tuple[tuple[str, ...], ...]
     """Checkpoint, step, verdict, confidence."""
+    left_out: tuple[tuple[str, ...], ...]
+    """Checkpoint, step, path, reason."""
 
 
 def view(trajectory: Trajectory) -> TrajectoryView:
@@ -52,6 +54,7 @@ def view(trajectory: Trajectory) -> TrajectoryView:
             (p.name, f"{x:.7g}", words(p.label), p.confidence)
             for x, p in zip(trajectory.x, trajectory.points, strict=True)
         ),
+        left_out=tuple((c.name, "-" if c.step is None else f"{c.step}", c.ref, c.reason) for c in trajectory.left_out),
     )
 
 

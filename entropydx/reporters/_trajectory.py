@@ -27,6 +27,8 @@ LETTERS = {
 }
 MAX_SPARK = 40
 """Cells of a sparkline."""
+NOT_DIAGNOSED = "magenta"
+"""Of the page whose newest checkpoint nothing is known of; a sweep has the same colour for what could not run."""
 HOLDS = {True: "holds on this series", False: "DOES NOT HOLD on this series", None: "cannot be told on this series"}
 
 
@@ -57,6 +59,8 @@ class TrajectoryReporter:
         yield _subject(trajectory, width)
         yield section("The series", *_columns(trajectory, width, self.verbose))
         yield section("Checkpoints", *_checkpoints(trajectory, width))
+        if trajectory.left_out:
+            yield section("Left out of the series", *_left_out(trajectory))
         yield section("Entropy law: pass@1 = b - a*exp(entropy)", *_law(trajectory, width))
         yield section("Changes", *_changes(trajectory, width, self.verbose))
         if trajectory.movements:
@@ -70,10 +74,14 @@ def _headline(trajectory: Trajectory, width: int) -> Panel:
     name = words(last.label).upper()
     span = f"{trajectory.axis}s {trajectory.x[0]:.7g} to {trajectory.x[-1]:.7g}"
     facts = [name, f"at {last.name}", f"confidence {last.confidence}", f"{len(trajectory.points)} checkpoints, {span}"]
+    style = colour(last.label)
+    if trajectory.undiagnosed is not None:
+        name, style = "NEWEST NOT DIAGNOSED", NOT_DIAGNOSED
+        facts = [name, f"{words(last.label)} at {last.name}", *facts[2:]]
     title = flow(facts, width - 4, indent=0, style="")
-    title.stylize(f"bold {colour(last.label)}", 0, len(name))
+    title.stylize(f"bold {style}", 0, len(name))
     body = Text.assemble(title, "\n", trajectory.summary)
-    return Panel(body, border_style=colour(last.label), padding=(0, 1))
+    return Panel(body, border_style=style, padding=(0, 1))
 
 
 def _subject(trajectory: Trajectory, width: int) -> Text:
@@ -174,6 +182,13 @@ def _checkpoints(trajectory: Trajectory, width: int) -> Iterator[RenderableType]
         )
 
 
+def _left_out(trajectory: Trajectory) -> Iterator[RenderableType]:
+    """Yield a paragraph per checkpoint that is no point, with its path where the reason does not have it."""
+    for c in trajectory.left_out:
+        said = c.reason if c.ref in c.reason else f"{c.ref}: {c.reason}"
+        yield hanging(f"  {c.name}  ", said, prefix_style=f"bold {NOT_DIAGNOSED}" if c.newer else "bold")
+
+
 def _remark(trajectory: Trajectory, point: TrajectoryPoint) -> str:
     said = []
     if trajectory.baseline_is_first and point is trajectory.points[0]:
@@ -257,8 +272,14 @@ def _movements(trajectory: Trajectory) -> Iterator[RenderableType]:
 
 def _closing(trajectory: Trajectory) -> RenderableType:
     last = trajectory.points[-1]
-    code = Text(f"  {exit_meaning(trajectory.exit_code, last.label)}", style=f"bold {colour(last.label)}")
-    more = hanging(
-        "  ", f"the last checkpoint in full, with what to change: entropydx triage {last.run_dir}", style="dim"
-    )
+    newest = trajectory.undiagnosed
+    code: RenderableType
+    if newest is None:
+        code = Text(f"  {exit_meaning(trajectory.exit_code, last.label)}", style=f"bold {colour(last.label)}")
+    else:
+        said = f"exit code {trajectory.exit_code}: {newest.name}, the newest, could not be diagnosed"
+        said = f"{said}; the verdict at {last.name} alone gives {last.exit_code}"
+        code = hanging("  ", said, style=f"bold {NOT_DIAGNOSED}")
+    which = "the last checkpoint" if newest is None else last.name
+    more = hanging("  ", f"{which} in full, with what to change: entropydx triage {last.run_dir}", style="dim")
     return section("Exit", more, code)

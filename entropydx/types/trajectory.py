@@ -16,7 +16,7 @@ from entropydx.types.report import Confidence, MeasurementRow, Protocol, Tool
 if TYPE_CHECKING:
     import pandas as pd
 
-TRAJECTORY_VERSION = "1.0"
+TRAJECTORY_VERSION = "1.1"
 Axis = Literal["step", "checkpoint"]
 Scale = Literal["log", "linear"]
 
@@ -43,6 +43,22 @@ class TrajectoryPoint:
     def column(self, name: str) -> MeasurementRow:
         """Return the measurement of that name."""
         return next(row for row in self.columns if row.name == name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOutCheckpoint:
+    """A checkpoint of the run directory that is no point of the series."""
+
+    name: str
+    """Its directory's name."""
+    ref: str
+    """Its path."""
+    step: int | None
+    """Training step, read off the name; None: it carries none, so the series has no place for it."""
+    newer: bool
+    """Its step is higher than that of every checkpoint that was diagnosed."""
+    reason: str
+    """Why, in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +169,7 @@ class Trajectory:
     tool: Tool
     created_at: str
     exit_code: int
-    """Of the last checkpoint's diagnosis."""
+    """Of the last checkpoint's diagnosis; 2 when a newer one could not be diagnosed."""
     summary: str
     """When it began, what moved first, and where to go back, in sentences."""
     axis: Axis
@@ -179,6 +195,13 @@ class Trajectory:
     """The latest healthy one that is not past the onset; None when there is nothing to go back from, or none."""
     notes: tuple[str, ...]
     """What to know when reading it."""
+    left_out: tuple[LeftOutCheckpoint, ...] = ()
+    """Checkpoints of the run directory that are no points, by step; those without a step last."""
+
+    @property
+    def undiagnosed(self) -> LeftOutCheckpoint | None:
+        """Return the newest checkpoint of the run where it is one that could not be diagnosed."""
+        return max((c for c in self.left_out if c.newer), key=lambda c: c.step or 0, default=None)
 
     @property
     def x(self) -> tuple[float, ...]:

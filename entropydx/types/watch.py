@@ -10,7 +10,7 @@ from entropydx.types.labels import Label
 from entropydx.types.report import Confidence
 
 WATCH_VERSION = "1.0"
-WatchEvent = Literal["judged", "skipped", "unmerged", "gone", "error", "acted"]
+WatchEvent = Literal["judged", "skipped", "unmerged", "incomplete", "gone", "error", "acted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,9 @@ class WatchLine:
     """UTC."""
     event: WatchEvent
     """`judged`: diagnosed and held against the policy. `skipped`: left out on purpose. `unmerged`: it has to be
-    converted first. `gone`: deleted before it was diagnosed. `error`: it could not be diagnosed. `acted`: what came of
-    the command and the webhook. Every checkpoint gets one line, and one that fires gets an `acted` one behind it."""
+    converted first. `incomplete`: not whole when the watch ended. `gone`: deleted before it was diagnosed. `error`: it
+    could not be diagnosed. `acted`: what came of the command and the webhook. Every checkpoint gets one line; one that
+    fires gets an `acted` one behind it, and an unmerged or incomplete one a further one when it is whole."""
     text: str
     """The line for a person; chat services show this field of a webhook."""
     run: str

@@ -172,10 +172,22 @@ class _Watch:
             looks += 1
         if not self.seen and not self.state.told:
             self.progress.warn(f"no checkpoint-N, global_step_N or global_stepN_hf is in {self.job.run}")
-        for sighting in self.seen.values():
-            if sighting.name not in self.state.told:
-                self.progress.warn(f"{sighting.name} is left out: {sighting.waiting_for}")
-        return states.exit_code(self.state)
+        return states.exit_code(self.state, self._tell_incomplete())
+
+    def _tell_incomplete(self) -> int:
+        """Write a line for what is not whole at the end, once for each reason; return the highest step that waits."""
+        said = {line.text for line in self.log.lines if line.event == "incomplete"}
+        waiting = -1
+        for sighting in [s for s in self.seen.values() if s.name not in self.state.handled]:
+            asked_for = self.job.until.step is None or sighting.look.step <= self.job.until.step
+            line = self._line(sighting, "incomplete", f"left out: {sighting.waiting_for}")
+            if asked_for:
+                waiting = max(waiting, sighting.look.step)
+            if asked_for and sighting.name not in self.state.told and line.text not in said:
+                self._log(line)
+            else:
+                self.progress.warn(line.text)
+        return waiting
 
     def _at_end(self, looks: int) -> bool:
         until = self.job.until

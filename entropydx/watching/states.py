@@ -22,7 +22,7 @@ from entropydx.watching.rules import WatchRules
 from entropydx.watching.sightings import Sighting
 
 FINAL = ("judged", "skipped", "gone", "error")
-"""Events after which a checkpoint is done with; an unmerged one is taken up when it has been merged."""
+"""Events after which a checkpoint is done with; an unmerged or incomplete one is taken up when it is whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +46,13 @@ class State:
     n_decided: int = 0
     """Verdicts that were passed, warned or failed."""
     n_errors: int = 0
+    failed_step: int = -1
+    """Highest step that ended in an error."""
 
 
 def after(state: State, line: WatchLine) -> State:
     """Return the state after one more line."""
-    if line.event == "acted":
+    if line.event in {"acted", "incomplete"}:
         return state
     state = replace(state, told=state.told | {line.name})
     if line.event not in FINAL:
@@ -60,6 +62,7 @@ def after(state: State, line: WatchLine) -> State:
         handled=state.handled | {line.name},
         furthest=max(state.furthest, line.step),
         n_errors=state.n_errors + (line.event == "error"),
+        failed_step=max(state.failed_step, line.step if line.event == "error" else -1),
     )
     return _after_verdict(state, line) if line.event == "judged" else state
 
@@ -195,10 +198,19 @@ def rule(state: State, gate: Gate, rules: WatchRules, now: float) -> Ruling:
     return Ruling(failed=failed, passed=passed, new=new, held_back=held_back)
 
 
-def exit_code(state: State) -> int:
-    """Return 1 when the run has set off an alarm, else 0 when something was decided, else 2 after errors, else 3."""
+def exit_code(state: State, waiting: int = -1) -> int:
+    """Return 1 when the run has set off an alarm, else 2, 0 or 3.
+
+    2 when the newest checkpoint could not be diagnosed, else 0 when something was decided, else 2 after errors, else 3.
+
+    Parameters
+    ----------
+    waiting : int
+        Highest step that lies there and has no final line, because it is not whole.
+    """
     if state.n_fired:
         return 1
     if state.n_decided:
-        return 0
+        judged = -1 if state.last_step is None else state.last_step
+        return 2 if max(state.failed_step, waiting) > judged else 0
     return 2 if state.n_errors else 3

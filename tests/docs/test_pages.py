@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from entropydx.cli import app
-from tests.docs.blocks import PAGES, ROOT
+from tests.docs.blocks import PAGES, ROOT, blocks
+from tests.docs.shell import session, simple_commands
 
 GENERATOR = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 FENCES = re.compile(r"^(```+).*?^\1", re.MULTILINE | re.DOTALL)
@@ -64,7 +65,7 @@ def test_flags_and_commands_in_the_text_exist(page: Path) -> None:
     flags = {opt for c in commands.values() for p in c.params for opt in (*p.opts, *p.secondary_opts)}
     text = FENCES.sub("", page.read_text(encoding="utf-8"))
     for code in re.findall(r"`([^`]+)`", text):
-        if code.startswith(("python ", "pytest ")):
+        if code.startswith(("python ", "pytest ", "git ")):
             continue
         for flag in FLAG.findall(code):
             assert flag in flags | {"--help", "--version"} | OTHERS_FLAGS.keys(), f"{page.name}: `{code}`"
@@ -111,3 +112,21 @@ def test_the_reading_of_the_trials_quotes_their_tables() -> None:
     quoted = re.findall(r"[+-]?\d\.\d{3} \[[^\]]+\]", " ".join(reading.split()))
     assert len(quoted) >= 15
     assert [interval for interval in quoted if interval not in tables] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_no_pattern_stands_where_one_run_is_asked_for(page: Path) -> None:
+    """A second run of the same checkpoint, with another baseline, would make two arguments of it."""
+    for block in blocks(page):
+        typed = [c.text for c in session(block.text)] if block.language == "console" else []
+        for words in simple_commands("\n".join(typed)):
+            if words[:1] == ["entropydx"] and words[1] in {"triage", "report", "diagnose", "gate"}:
+                assert not [word for word in words if "*" in word], f"{block.where}: {' '.join(words)}"
+
+
+def test_what_a_gate_can_decide_is_as_sharp_as_its_output_on_the_page() -> None:
+    text = " ".join((ROOT / "docs" / "how-to" / "gate.md").read_text(encoding="utf-8").split())
+    (shown,) = re.findall(r"against the baseline is -?[\d.]+ \[(-?[\d.]+), (-?[\d.]+)\]", text)
+    (said,) = re.findall(r"its change against the baseline on the same prompts to about ± ([\d.]+)\.", text)
+    low, high = map(float, shown)
+    assert float(said) == pytest.approx((high - low) / 2, abs=0.005)

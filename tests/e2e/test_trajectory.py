@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,14 +39,22 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_directory_gives_a_page_a_document_and_the_last_exit_code(tmp_path: Path, run_dir: Path) -> None:
     result = _run(run_dir, *QUICK, "--run-dir", "series", "--json", "t.json", cwd=tmp_path)
-    assert result.returncode in {1, 3}, result.stderr
+    assert result.returncode == 2, result.stderr
     assert "checkpoint-400 is left out" in result.stderr
+    assert "checkpoint-400, the newest, could not be diagnosed" in result.stdout
+    assert "empty directory" in result.stdout
     assert "checkpoint-200, 2 of 2" in result.stderr
     assert "\x1b" not in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100
     written = json.loads((tmp_path / "t.json").read_text())
     assert written == json.loads((tmp_path / "series" / "trajectory.json").read_text())
     assert [p["step"] for p in written["points"]] == [0, 200]
+    assert [(c["step"], c["newer"]) for c in written["left_out"]] == [(400, True)]
+    assert written["left_out"][0]["ref"] == str(run_dir / "checkpoint-400")
+    again = _run(run_dir, *QUICK, "--run-dir", "series", "--json", "q.json", "--quiet", "--exit-zero", cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert re.fullmatch(r"entropydx: checkpoint-400, the newest, could not be diagnosed: .* empty .*\n", again.stderr)
+    assert json.loads((tmp_path / "q.json").read_text())["left_out"] == written["left_out"]
     assert written["protocol"]["suite"] == "tiny", "the checkpoints say themselves which suite they understand"
     ratio = next(c for c in written["points"][1]["columns"] if c["name"] == "token_entropy.mean_ratio")
     assert ratio["ci"][1] < 0.5
@@ -76,6 +85,17 @@ def test_what_cannot_run_exits_2_and_says_why(tmp_path: Path, args: tuple[str, .
     assert said in result.stderr
 
 
+def told(page: Path) -> str:
+    """Return what a page of the documentation says of the shipped run: when its failure began."""
+    text = " ".join(page.read_text(encoding="utf-8").replace("│", " ").split())
+    (found,) = re.findall(r"began between \S+ and \S+ \(step \d+, 95% interval \d+ to \d+\)", text)
+    return found
+
+
+def test_the_pages_that_quote_the_shipped_run_agree() -> None:
+    assert told(ROOT / "docs" / "how-to" / "trajectory.md") == told(ROOT / "README.md")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(SERIES.glob("*/series.json")), ids=lambda p: p.parent.name)
 def test_the_onset_of_a_shipped_run_is_within_one_checkpoint_of_the_truth(tmp_path: Path, path: Path) -> None:
@@ -88,6 +108,8 @@ def test_the_onset_of_a_shipped_run_is_within_one_checkpoint_of_the_truth(tmp_pa
     names = [point.name for point in found.points]
     began = names.index(found.onset.change.last_before)
     assert abs(began - steps.index(truth["onset"])) <= 1, found.summary
+    if path.parent.name == "tiny-collapsing":
+        assert told(ROOT / "README.md") in found.summary
     low, high = found.onset.change.ci
     spacing = steps[1] - steps[0]
     assert low - spacing <= truth["onset"] <= high + spacing

@@ -68,6 +68,7 @@ def series(
     error: float = 0.005,
     steps: Sequence[int] | None = STEPS,
     suspected: bool = False,
+    problems: Mapping[Path, str] | None = None,
 ) -> Trajectory:
     """Return the trajectory of checkpoints whose columns have these values, one per label."""
     stops, reports = [], []
@@ -79,7 +80,7 @@ def series(
         rows = [row(key, float(values[i]), float(values[0]), errors[key]) for key, values in columns.items()]
         reports.append(report(label, rows, f"c{i}", suspected=suspected))
     assert set(columns) <= set(SCALES)
-    return trajectories.assemble(stops, reports, Path("series"))
+    return trajectories.assemble(stops, reports, Path("series"), problems)
 
 
 def collapsing() -> Trajectory:
@@ -101,7 +102,17 @@ def collapsing() -> Trajectory:
     )
 
 
-def steady(seed: int = 0) -> Trajectory:
+def broken() -> Trajectory:
+    """Return a healthy run of which two checkpoints could not be diagnosed: one in between, and the newest."""
+    run = Path("run")
+    problems = {
+        run / "checkpoint-180": "its weights are torn",
+        run / "checkpoint-30": "run/checkpoint-30 is an empty directory",
+    }
+    return steady(problems=problems)
+
+
+def steady(seed: int = 0, problems: Mapping[Path, str] | None = None) -> Trajectory:
     """Return a healthy run in which nothing moves but noise of a hundredth."""
     rng = np.random.default_rng(seed)
     columns = {
@@ -111,4 +122,4 @@ def steady(seed: int = 0) -> Trajectory:
         "sampling_spread.pass_at_1": 0.5 + 0.01 * rng.normal(size=N),
         "sampling_spread.coverage": 0.9 + 0.01 * rng.normal(size=N),
     }
-    return series(columns, [HEALTHY] * N, error=0.01)
+    return series(columns, [HEALTHY] * N, error=0.01, problems=problems)

@@ -75,6 +75,10 @@ def test_a_directory_gives_its_checkpoints_whatever_they_are_called(tmp_path):
     for child in ("checkpoint-20", "checkpoint-3", "logs"):
         (tmp_path / child).mkdir()
     assert [s.name for s in gather([str(tmp_path)])] == ["checkpoint-3", "checkpoint-20"]
+    shutil.copytree(ORGANISMS / "tiny-base", tmp_path / "best")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "model.safetensors").write_bytes(b"and no config")
+    assert [s.name for s in gather([str(tmp_path)])] == ["checkpoint-3", "checkpoint-20", "best", "torn"]
     assert [s.name for s in gather([str(ORGANISMS / "tiny-base")])] == ["tiny-base"]
     assert [s.ref for s in gather(["b", "a"])] == ["b", "a"]
 

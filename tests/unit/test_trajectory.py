@@ -22,11 +22,32 @@ from entropydx.reporters._layout import ASCII
 from entropydx.reporters._sparkline import ABSENT, BLOCKS, sparkline, thinned
 from entropydx.reporters._trajectory import LETTERS, TrajectoryReporter
 from entropydx.trajectories import Stop, line_up, trace
-from entropydx.types import ChangePoint, HeldOutPoint, Label, LawFit, Movement, Onset, Trajectory, TrajectoryPoint
-from tests.unit.series_examples import COLLAPSE, HEALTHY, STEPS, N, collapsing, falling, report, series, steady
+from entropydx.types import (
+    ChangePoint,
+    HeldOutPoint,
+    Label,
+    LawFit,
+    LeftOutCheckpoint,
+    Movement,
+    Onset,
+    Trajectory,
+    TrajectoryPoint,
+)
+from tests.unit.series_examples import (
+    COLLAPSE,
+    HEALTHY,
+    STEPS,
+    N,
+    broken,
+    collapsing,
+    falling,
+    report,
+    series,
+    steady,
+)
 
 ORGANISM = Path(__file__).parents[2] / "fixtures" / "organisms" / "tiny-base"
-EXAMPLES = pytest.mark.parametrize("example", [collapsing, steady])
+EXAMPLES = pytest.mark.parametrize("example", [collapsing, steady, broken])
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -41,7 +62,7 @@ class Heard(Silent):
 
 
 def names(refs, heard=None):
-    return [s.name for s in line_up([str(r) for r in refs], EngineOptions(), heard or Silent())]
+    return [s.name for s in line_up([str(r) for r in refs], EngineOptions(), heard or Silent()).stops]
 
 
 # ── which checkpoints ─────────────────────────────────────────────────────────────────────────────
@@ -84,6 +105,23 @@ def test_an_incomplete_child_is_left_out_and_named(run_dir):
     assert [r for r in heard.remarks if "checkpoint-3 is left out" in r and "no weights" in r]
 
 
+def test_a_model_without_a_step_is_left_out_and_named(run_dir):
+    path = run_dir("checkpoint-1", "checkpoint-2", "best")
+    shutil.copytree(ORGANISM, path, dirs_exist_ok=True)  # as TRL saves the last one
+    (path / "logs").mkdir()
+    lineup = line_up([str(path)], EngineOptions(), Silent())
+    assert [s.name for s in lineup.stops] == ["checkpoint-1", "checkpoint-2"]
+    assert [p.name for p in lineup.problems] == ["run", "best"]
+    assert all("no training step" in reason for reason in lineup.problems.values())
+
+
+def test_when_too_few_can_be_loaded_the_message_names_the_others(run_dir):
+    path = run_dir("checkpoint-1")
+    (path / "checkpoint-2").mkdir()
+    with pytest.raises(ConfigError, match=r"gives 1; checkpoint-2 is left out: .* is an empty directory"):
+        names([path])
+
+
 def test_when_nothing_can_be_loaded_the_newest_says_what_to_do(tmp_path):
     for step in (1, 2):
         actor = tmp_path / f"global_step_{step}" / "actor"
@@ -96,7 +134,7 @@ def test_when_nothing_can_be_loaded_the_newest_says_what_to_do(tmp_path):
 def test_checkpoints_that_are_named_are_sorted_by_step_only_when_all_carry_one():
     assert names(["x/checkpoint-20", "x/checkpoint-3"]) == ["checkpoint-3", "checkpoint-20"]
     assert names(["x/tuned", "x/checkpoint-3"]) == ["tuned", "checkpoint-3"]
-    stops = line_up(["a/checkpoint-3", "b/checkpoint-3"], EngineOptions(), Silent())
+    stops = line_up(["a/checkpoint-3", "b/checkpoint-3"], EngineOptions(), Silent()).stops
     assert [(s.name, s.step) for s in stops] == [("a-checkpoint-3", None), ("b-checkpoint-3", None)]
 
 
@@ -231,6 +269,71 @@ def test_another_seed_in_the_directory_of_a_series_is_refused_and_loses_nothing(
     assert held == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     again, _ = traced(SYNTHETIC[:2], tmp_path, **SMALL)
     assert again.points == first.points
+
+
+@pytest.fixture
+def named_by_fate(monkeypatch):
+    """Checkpoints of a run directory that the synthetic engine draws, and the loading of which can be made to fail."""
+
+    def diagnose(config, progress, reuse, fleet):
+        name = Path(config.checkpoint).name
+        if name in fate:
+            raise CheckpointError(f"cannot load the model of {config.checkpoint}: its weights are of another model")
+        own = "synthetic:collapsed" if name == "checkpoint-20" else "synthetic:healthy"
+        return real(replace(config, checkpoint=own, baseline="synthetic:healthy"), progress, reuse, fleet)
+
+    fate, real = set(), trajectories.pipeline.diagnose
+    monkeypatch.setattr(trajectories.pipeline, "diagnose", diagnose)
+    return fate
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["seen at once", "found on loading"])
+@pytest.mark.parametrize("good", [(0, 10), (0, 10, 20)], ids=["healthy", "collapsed"])
+def test_a_newest_checkpoint_that_cannot_be_diagnosed_is_in_the_document_and_never_healthy(
+    tmp_path, run_dir, named_by_fate, late, good
+):
+    path = run_dir(*(f"checkpoint-{step}" for step in (*good, 40)), *["checkpoint-5"] * (not late))
+    (path / "checkpoint-30").mkdir()
+    if late:
+        named_by_fate.add("checkpoint-40")
+    else:
+        (path / "checkpoint-40" / "model.safetensors").write_bytes(b"torn")
+        (path / "checkpoint-5" / "config.json").unlink()
+    found, heard = traced([str(path)], tmp_path / "s", prompts=36)
+    assert [p.step for p in found.points] == list(good)
+    expected = [(30, True), (40, True)] if late else [(5, False), (30, True), (40, True)]
+    assert [(c.step, c.newer) for c in found.left_out] == expected
+    assert {c.ref for c in found.left_out} == {str(path / c.name) for c in found.left_out}
+    assert "empty directory" in found.left_out[-2].reason
+    assert ("another model" if late else "model.safetensors") in found.left_out[-1].reason
+    assert found.exit_code == 2
+    assert found.undiagnosed == found.left_out[-1]
+    last = f"checkpoint-{good[-1]}"
+    assert found.summary.startswith("Nothing is known of checkpoint-30 and checkpoint-40, which could not be diagnosed")
+    assert f"ends at {last}." in found.summary
+    assert json.loads((tmp_path / "s" / "trajectory.json").read_text())["left_out"][-1]["name"] == "checkpoint-40"
+    assert all(any(c.name in r and "left out" in r for r in heard.remarks) for c in found.left_out)
+
+
+def test_a_checkpoint_that_is_left_out_in_between_does_not_change_the_exit_code(tmp_path, run_dir, named_by_fate):
+    path = run_dir("checkpoint-0", "checkpoint-5", "checkpoint-10")
+    named_by_fate.add("checkpoint-5")
+    found, _ = traced([str(path)], tmp_path / "s", prompts=36)
+    assert (found.exit_code, found.undiagnosed) == (0, None)
+    assert [(c.name, c.step, c.newer) for c in found.left_out] == [("checkpoint-5", 5, False)]
+    assert "could not be diagnosed" not in found.summary
+
+
+def test_one_that_is_named_or_is_the_baseline_stops_the_series_when_it_does_not_load(tmp_path, run_dir, named_by_fate):
+    path = run_dir("checkpoint-0", "checkpoint-5", "checkpoint-10")
+    named_by_fate |= {"checkpoint-0"}
+    with pytest.raises(CheckpointError, match="of another model"):
+        traced([str(path)], tmp_path / "s", **SMALL)
+    with pytest.raises(CheckpointError, match="of another model"):
+        traced([str(path / "checkpoint-5"), str(path / "checkpoint-0")], tmp_path / "t", **SMALL)
+    named_by_fate ^= {"checkpoint-0", "checkpoint-5", "checkpoint-10"}
+    with pytest.raises(ConfigError, match=r"gives 1; checkpoint-5 is left out: .*; checkpoint-10 is left out: "):
+        traced([str(path)], tmp_path / "u", **SMALL)
 
 
 def test_the_public_function_is_the_same_and_names_unknown_settings(tmp_path):
@@ -446,7 +549,7 @@ def test_the_document_is_strict_and_whole(example):
 
 def test_every_field_stands_in_the_reference():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "trajectory.md").read_text()
-    records = (Trajectory, TrajectoryPoint, LawFit, HeldOutPoint, ChangePoint, Onset, Movement)
+    records = (Trajectory, TrajectoryPoint, LeftOutCheckpoint, LawFit, HeldOutPoint, ChangePoint, Onset, Movement)
     named = set(re.findall(r"`(\w+)(?:\[\])?`", page))
     assert {name for record in records for name in record.__slots__} <= named
 
@@ -513,6 +616,23 @@ def test_the_page_says_all_that_the_series_says():
     onset = next(line for line in page(collapsing()).split("\n") if line.startswith("  onset"))
     verdicts = next(line for line in page(collapsing()).split("\n") if line.startswith("  verdict"))
     assert onset.index("^") - verdicts.index("H") == 4, "the mark stands under checkpoint-80"
+
+
+def test_the_page_says_what_is_left_out_and_does_not_call_a_run_healthy_whose_newest_checkpoint_is_broken():
+    text = " ".join(page(broken(), width=140).split())
+    for said in (
+        "NEWEST NOT DIAGNOSED · healthy at checkpoint-160",
+        "Nothing is known of checkpoint-180, which could not be diagnosed: what follows ends at checkpoint-160.",
+        "Left out of the series",
+        "checkpoint-30 run/checkpoint-30 is an empty directory",
+        "checkpoint-180 run/checkpoint-180: its weights are torn",
+        "exit code 2: checkpoint-180, the newest, could not be diagnosed; the verdict at checkpoint-160 alone gives 0",
+    ):
+        assert said in text, said
+    assert "\x1b[32m╭" not in page(broken(), color=True), "its frame is not green"
+    whole = replace(broken(), exit_code=0, left_out=broken().left_out[:1])
+    assert "exit code 0: healthy" in page(whole)
+    assert "Left out of the series" not in page(steady())
 
 
 def test_large_steps_are_written_in_full():

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from entropydx import store
 from entropydx.cli import app
 from entropydx.config import Settings
-from entropydx.errors import EngineError, EntropydxError
+from entropydx.errors import CheckpointError, EngineError, EntropydxError
 from entropydx.policy import Policy, Regression
 from entropydx.protocols import Silent
 from entropydx.types import WatchLine
@@ -206,11 +206,50 @@ def test_an_unmerged_one_is_told_once_and_taken_up_when_it_is_merged(world):
     assert "python -m verl.model_merger merge" in lines[0]["text"]
 
 
-def test_an_incomplete_one_has_no_line_and_is_said_at_the_end(world):
-    (saved(world.tmp / "run", 20) / "model.safetensors").unlink()
-    code, lines = go(world, job(world, Until(once=True)))
+def test_an_incomplete_one_gets_a_line_at_the_end_once_and_is_judged_when_it_is_whole(world):
+    path = saved(world.tmp / "run", 20)
+    weights = (path / "model.safetensors").read_bytes()
+    (path / "model.safetensors").unlink()
+    once = job(world, Until(once=True))
+    code, lines = go(world, once)
+    assert (code, brief(lines)) == (3, [("checkpoint-20", "incomplete")])
+    assert "checkpoint-20: left out: " in lines[0]["text"]
+    assert "no weights" in lines[0]["text"]
+    code, lines = go(world, once)
     assert (code, lines) == (3, [])
-    assert "checkpoint-20 is left out" in world.remarks[-1]
+    assert "checkpoint-20: left out" in world.remarks[-1]
+    (path / "model.safetensors").write_bytes(weights)
+    code, lines = go(world, once)
+    assert (code, brief(lines)) == (0, [("checkpoint-20", "judged")])
+
+
+@pytest.mark.parametrize("fault", ["empty", "torn", "error"])
+def test_a_newest_one_that_cannot_be_diagnosed_is_no_success(world, fault):
+    for step in (20, 40):
+        save(world, step)()
+    newest = world.tmp / "run" / "checkpoint-60"
+    if fault == "empty":
+        newest.mkdir()
+    else:
+        save(world, 60)()
+    if fault == "torn":
+        (newest / "model.safetensors").write_bytes(b"torn")
+    if fault == "error":
+        world.verdicts = {"checkpoint-60": CheckpointError("its weights are of another model")}
+    once = job(world, Until(once=True), all=True)
+    code, lines = go(world, once)
+    assert (code, brief(lines)[-1]) == (2, ("checkpoint-60", "error" if fault == "error" else "incomplete"))
+    assert go(world, once) == (2, [])
+    save(world, 80)()
+    assert go(world, once)[0] == 0, "a newer one is known"
+
+
+def test_what_lies_beyond_the_last_step_that_is_asked_for_does_not_count(world):
+    save(world, 20)()
+    (world.tmp / "run" / "checkpoint-40").mkdir()
+    code, lines = go(world, job(world, Until(step=20)))
+    assert (code, brief(lines)) == (0, [("checkpoint-20", "judged")])
+    assert "checkpoint-40: left out" in world.remarks[-1]
 
 
 def test_actions_are_logged_behind_the_alarm_and_their_failure_is_no_failure_of_the_watch(world):

@@ -155,7 +155,7 @@ def test_false_alarms_come_as_seldom_as_the_docstring_says(confirm):
 
 
 def test_the_exit_code_is_of_the_whole_log():
-    def line(event):
+    def line(event, step=1):
         return WatchLine(
             schema_version=WATCH_VERSION,
             at=clock_text(T0),
@@ -164,7 +164,7 @@ def test_the_exit_code_is_of_the_whole_log():
             run="r",
             checkpoint="c",
             name="c",
-            step=1,
+            step=step,
         )
 
     assert exit_code(replay(told(["passed", "failed", "passed"]))) == 1
@@ -175,6 +175,10 @@ def test_the_exit_code_is_of_the_whole_log():
     assert exit_code(replay([line("skipped"), line("gone"), line("unmerged")])) == 3
     assert exit_code(replay([line("error")])) == 2
     assert exit_code(replay([line("error"), *told(["passed"])])) == 0
+    assert exit_code(replay([*told(["passed"]), line("error", step=1000)])) == 2
+    assert exit_code(replay(told(["passed"])), waiting=1000) == 2
+    assert exit_code(replay(told(["passed", "passed"])), waiting=1) == 0
+    assert exit_code(replay(told(["failed"])), waiting=1000) == 1
 
 
 # ── which checkpoint it takes ─────────────────────────────────────────────────────────────────────
