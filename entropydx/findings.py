@@ -1,12 +1,12 @@
 """Rules applied to measurements, in three-valued logic (Kleene): fired, clear, undecided.
 
 A threshold is compared with an *interval*: fired when all of it is beyond, clear when none of it is, else undecided. A
-missing measurement is undecided, so absence alone neither convicts nor clears.
+missing measurement is undecided and has no strength, so absence alone neither convicts nor clears, and supports nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from entropydx.types import (
@@ -25,6 +25,8 @@ from entropydx.types import (
 )
 
 Measurements = Mapping[str, Measurement]
+NO_PROBE = "no probe measured it"
+"""Why a measurement is missing that the probes of the run do not make."""
 
 _NOT: dict[Status, Status] = {"fired": "clear", "clear": "fired", "undecided": "undecided"}
 
@@ -71,12 +73,12 @@ def compare(threshold: Threshold, measurements: Measurements) -> Evidence:
 
 def _unmeasured(name: str) -> str:
     _, _, stratum = name.partition("@")
-    return f"the suite has no prompts in the stratum @{stratum}" if stratum else "no probe measured it"
+    return f"the suite has no prompts in the stratum @{stratum}" if stratum else NO_PROBE
 
 
 def _absent(threshold: Threshold, reason: str) -> Evidence:
     return _evidence(
-        threshold, value=None, ci=None, unit="", status="undecided", strength=0.5, n=0, missing_reason=reason
+        threshold, value=None, ci=None, unit="", status="undecided", strength=None, n=0, missing_reason=reason
     )
 
 
@@ -101,13 +103,32 @@ def _strength(threshold: Threshold, value: float, ci: Interval) -> float:
     return min(max(0.5 + 0.5 * margin / reach, 0.0), 1.0)
 
 
-def judge_condition(condition: Condition, measurements: Measurements) -> tuple[Status, float, tuple[Evidence, ...]]:
-    """Return the status of a condition, its strength in [0, 1], and its comparisons."""
+Judged = tuple[Status, float | None, tuple[Evidence, ...]]
+"""Status, strength and comparisons of a condition."""
+
+
+def judge_condition(condition: Condition, measurements: Measurements) -> Judged:
+    """Return the status of a condition, its strength in [0, 1], and its comparisons.
+
+    A disjunction is as strong as its strongest measured option: what is missing could only add to it. None: no option
+    was measured.
+    """
     if isinstance(condition, Threshold):
         evidence = compare(condition, measurements)
         return evidence.status, evidence.strength, (evidence,)
     options = tuple(compare(t, measurements) for t in condition.options)
-    return any_of(e.status for e in options), max(e.strength for e in options), options
+    strongest = max((e.strength for e in options if e.strength is not None), default=None)
+    return any_of(e.status for e in options), strongest, options
+
+
+def _weakest(strengths: Sequence[float | None]) -> float | None:
+    """Return the strength of a conjunction: of its weakest part, which nobody knows while one part is missing.
+
+    A part that is 0 decides all the same: no other can be weaker.
+    """
+    known = [x for x in strengths if x is not None]
+    weakest = min(known, default=None)
+    return weakest if len(known) == len(strengths) or weakest == 0 else None
 
 
 def assess(rule: Rule, measurements: Measurements) -> Finding:
@@ -118,13 +139,13 @@ def assess(rule: Rule, measurements: Measurements) -> Finding:
     missing_input = _missing_input(rule, needed)
     if status == "clear" and missing_input is not None:
         status = "undecided"
-    strength = min([*(x for _, x, _ in needed), *(1 - x for _, x, _ in excuses)])
+    denied = [None if e.strength is None else 1 - e.strength for _, _, options in excuses for e in options]
     return Finding(
         code=rule.code,
         failure=rule.failure,
         direction=rule.direction,
         status=status,
-        strength=strength,
+        strength=_weakest([*(x for _, x, _ in needed), *denied]),
         statement=rule.title,
         decisive=rule.decisive,
         evidence=tuple(e for _, _, evidence in [*needed, *excuses] for e in evidence),
@@ -134,7 +155,7 @@ def assess(rule: Rule, measurements: Measurements) -> Finding:
     )
 
 
-def _missing_input(rule: Rule, needed: Iterable[tuple[Status, float, tuple[Evidence, ...]]]) -> str | None:
+def _missing_input(rule: Rule, needed: Iterable[Judged]) -> str | None:
     """Return why the first essential measurement that is missing is so."""
     for condition, (_, _, evidence) in zip(rule.when, needed, strict=True):
         if isinstance(condition, Threshold) and condition.essential and evidence[0].missing_reason is not None:

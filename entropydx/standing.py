@@ -30,7 +30,7 @@ LEANS = 0.5
 
 def leans(finding: Finding) -> bool:
     """Return whether an undecided rule has every value beyond its threshold, and only intervals that are too wide."""
-    return finding.status == "undecided" and finding.strength > LEANS
+    return finding.status == "undecided" and finding.strength is not None and finding.strength > LEANS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@
 1. A failure's decisive rule fired and the classifier agrees: present; high confidence where it is sure, else medium.
 2. Fired, and the classifier differs or does not speak: present, low confidence, both shown.
 3. No decisive rule fired, but a suspicion did or the classifier is sure: undetermined, "suspected". Two witnesses make
-   it present at low confidence: a sure classifier and a rule that leans (every value beyond its threshold, and an
-   interval that is too wide), or, without a baseline, where a failure has no decisive rule, a suspicion that fired.
+   it present at low confidence, medium where the classifier gives 0.95 or more: a sure classifier and a rule that leans
+   (every value beyond its threshold, and an interval that is too wide), or, without a baseline, where a failure has no
+   decisive rule, a suspicion that fired.
 4. Every decisive rule of the failure is clear: absent. Also where they are undecided, or only suspicions, when none
    fired, none leans, and the classifier gives it little.
 5. Otherwise undetermined: `untested` when it has no decisive rule in this run or its inputs are missing.
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from entropydx.classifier import Opinion
+from entropydx.findings import NO_PROBE
 from entropydx.standing import (
     AGREES,
     SURE,
@@ -29,6 +31,7 @@ from entropydx.standing import (
     Hearing,
     assess,
     assess_by_rules,
+    leans,
     testable,
 )
 from entropydx.types import FAILURES, Confidence, Diagnosis, Evidence, FailureAssessment, Finding, Label
@@ -49,6 +52,9 @@ MEANING = {
 
 WORTH_A_WORD = 0.1
 """Strength times probability from which a runner-up is named: half of what leaves a failure unlikely."""
+NEAR = 0.5
+"""How much of a bound of the instrument may lie between it and a value that is near it: half, so that not one bad
+completion is far from a bound of 10 % however few the prompts are."""
 Standings = Mapping[str, FailureAssessment]
 """The standing of each failure, by the label's value."""
 
@@ -72,13 +78,15 @@ def _weight(standing: FailureAssessment) -> float:
 
 
 def _runner_up(hearing: Hearing, label: Label, standings: Standings) -> Label | None:
-    """Return the most supported other failure; None when little speaks for any."""
+    """Return the most supported other failure; None when little speaks for any.
+
+    A rule that could not be measured supports nobody. Where the classifier says nothing the rules speak alone.
+    """
 
     def support(failure: Label) -> float:
         probability = standings[failure].probability
-        return max((f.strength for f in hearing.leading(failure)), default=0.0) * (
-            1.0 if probability is None else probability
-        )
+        strengths = (f.strength for f in hearing.leading(failure) if f.strength is not None)
+        return max(strengths, default=0.0) * (1.0 if probability is None else probability)
 
     best = max((f for f in FAILURES if f != label), key=support)
     return best if support(best) > WORTH_A_WORD else None
@@ -141,12 +149,18 @@ def _second_witness(hearing: Hearing, label: Label, standings: Standings) -> str
         return ""
     if probability < AGREES:
         return f" The classifier differs: it gives this {probability:.2f}; the rules are followed."
-    if any(f.status == "fired" for f in hearing.about(label, decisive=True)):
+    deciding = hearing.accusing(label)[0]
+    if deciding.status == "fired" and deciding.decisive:
         return f" The classifier agrees ({probability:.2f})."
     sure = f"the classifier is sure ({probability:.2f}): two witnesses"
-    if hearing.about(label, decisive=True):
-        return f" The intervals are too wide for the rule alone, and {sure}."
-    return f" A suspicion, and {sure}, but no baseline to compare with."
+    sure += "" if hearing.about(label, decisive=True) else ", but no baseline to compare with"
+    if deciding.status == "fired":
+        return f" A suspicion, and {sure}."
+    wide = [named(e) for e in deciding.evidence if e.status == "undecided"]
+    of = f" of {', '.join(wide)}" if wide else ""
+    too_wide = f"the interval{of} is" if len(wide) == 1 else f"the intervals{of} are"
+    but = f"every value is beyond its threshold, but {too_wide} too wide for the rule alone"
+    return f" {deciding.code} leans: {but}; {sure}."
 
 
 def _highest(standings: Standings) -> str:
@@ -161,20 +175,27 @@ def _highest(standings: Standings) -> str:
 def prompts_needed(evidence: Evidence) -> int | None:
     """Return how many prompts would move the interval off the threshold if the value stayed where it is.
 
-    Intervals shrink as 1/sqrt(n), and a tenth is added. None: there is no interval, or the value sits so near its
-    threshold (a tenth of the interval's reach) that no affordable number of prompts would decide it.
+    Intervals shrink as 1/sqrt(n), and where all prompts agree, so that the value is an end of its interval, as 1/n; a
+    tenth is added. None: there is no interval, or the value sits so near its threshold (a tenth of the interval's
+    reach) that no affordable number of prompts would decide it.
     """
     if evidence.value is None or evidence.ci is None:
         return None
     reach = max(evidence.value - evidence.ci[0], evidence.ci[1] - evidence.value)
     distance = abs(evidence.value - evidence.threshold)
-    return None if distance * 10 < reach else int(evidence.n * (reach / distance) ** 2 * 1.1) + 1
+    power = 1 if evidence.value in evidence.ci else 2
+    return None if distance * 10 < reach else int(evidence.n * (reach / distance) ** power * 1.1) + 1
+
+
+def named(evidence: Evidence) -> str:
+    """Return the measurement's name, and whether its change is meant."""
+    return f"{evidence.measurement}{' change' if evidence.field == 'delta' else ''}"
 
 
 def _more_prompts(evidence: Evidence) -> str | None:
     if evidence.value is None or evidence.ci is None:
         return None
-    what = f"{evidence.measurement}{' change' if evidence.field == 'delta' else ''}"
+    what = named(evidence)
     needed = prompts_needed(evidence)
     if needed is None:
         return f"{what} sits on its threshold {evidence.threshold:g}: no affordable number of prompts would decide it"
@@ -194,29 +215,78 @@ def _second_look(failure: Label, standing: FailureAssessment) -> str:
 
 
 def _would_settle(hearing: Hearing, label: Label, standings: Standings, has_baseline: bool) -> tuple[str, ...]:
+    """Return what would settle what is open, each once: first the instrument, or the rule that the label rests on.
+
+    Where the instrument is at fault no other rule is asked what it needs.
+    """
     advice: list[str] = [f.settle for f in hearing.instrument if f.settle]
-    if label == Label.INCONCLUSIVE and not hearing.instrument:
-        advice += [f.settle for f in hearing.unexplained if f.settle]
-    for finding in hearing.findings:
-        if finding.direction != "for" or finding.status != "undecided" or hearing.instrument:
-            continue
-        if finding.decisive and finding.settle:
-            advice.append(finding.settle)
-        if finding.decisive:
-            open_ = (e for e in finding.evidence if e.status == "undecided")
-            advice += [a for a in map(_more_prompts, open_) if a]
+    if label == Label.ABNORMAL:
+        return tuple(dict.fromkeys(advice))
     if not hearing.instrument:
-        advice += [_second_look(f, standings[f]) for f in FAILURES if _is_alone(standings[f])]
+        leaning = [f for f in hearing.accusing(label) if leans(f)] if label in FAILURES else []
+        unexplained = [f.settle for f in hearing.unexplained if f.settle and label == Label.INCONCLUSIVE]
+        advice += [*unexplained, *(a for f in leaning for a in _for_rule(f))]
     if not has_baseline:
         advice.append(
             "give the checkpoint before the suspected training with --baseline: "
             "without one all failures but inference variance rest on a suspicion and the classifier"
         )
-    if label not in {Label.ABNORMAL}:
-        unseen = [f.words for f in FAILURES if not [x for x in hearing.findings if x.failure == f]]
-        if unseen:
-            advice.append(f"nothing in this version tests {' or '.join(unseen)}")
+    if not hearing.instrument:
+        advice += [a for failure in FAILURES for f in _undecided(hearing, failure) for a in _for_rule(f)]
+        advice += _for_instrument([f for f in hearing.findings if _is_open(f) and f.failure not in FAILURES])
+        advice += [_second_look(f, standings[f]) for f in FAILURES if _is_alone(standings[f])]
+    unseen = [f.words for f in FAILURES if not [x for x in hearing.findings if x.failure == f]]
+    if unseen:
+        advice.append(f"nothing in this version tests {' or '.join(unseen)}")
     return tuple(dict.fromkeys(advice))
+
+
+def _is_open(finding: Finding) -> bool:
+    """Return whether an accusation that decides is undecided."""
+    return finding.direction == "for" and finding.status == "undecided" and finding.decisive
+
+
+def _undecided(hearing: Hearing, failure: Label) -> list[Finding]:
+    """Return the rules that would decide a failure and do not; one that is left out of account needs nothing."""
+    return [f for f in testable(hearing.about(failure, decisive=True)) if _is_open(f)]
+
+
+def _for_rule(finding: Finding) -> list[str]:
+    """Return what would decide a rule: what its author says, unless it was never asked, and more prompts."""
+    open_ = [e for e in finding.evidence if e.status == "undecided"]
+    if any(e.missing_reason == NO_PROBE for e in open_):
+        return ["leave --probes out: what the rules look at was not measured"]
+    own = [finding.settle] if finding.decisive and finding.settle else []
+    return [*own, *(a for a in map(_more_prompts, open_) if a)]
+
+
+def _for_instrument(undecided: Sequence[Finding]) -> list[str]:
+    """Return what the undecided rules of the instrument need.
+
+    What would mend the instrument is said only where a value is near its bound; else more prompts clear the rule.
+    """
+    near = [f for f in undecided if any(map(_is_near, f.evidence))]
+    far = [f for f in undecided if f not in near]
+    needed = {f.code: n for f in far if (n := max((prompts_needed(e) or 0 for e in _across(f)), default=0))}
+    advice = [a for f in near for a in _for_rule(f)]
+    if needed:
+        now = max(e.n for f in far for e in _across(f))
+        codes = ", ".join(needed)
+        advice.append(f"about {max(needed.values())} prompts (now {now}) would clear {codes}, to which nothing points")
+    return advice
+
+
+def _across(finding: Finding) -> list[Evidence]:
+    """Return the measured comparisons whose interval lies across the threshold."""
+    return [e for e in finding.evidence if e.status == "undecided" and e.value is not None]
+
+
+def _is_near(evidence: Evidence) -> bool:
+    """Return whether an undecided value is beyond its bound, or near it."""
+    if evidence.value is None or evidence.status != "undecided":
+        return False
+    over = evidence.value - evidence.threshold if evidence.op == ">" else evidence.threshold - evidence.value
+    return over > 0 or -over < NEAR * abs(evidence.threshold)
 
 
 def triage(findings: Sequence[Finding], *, has_baseline: bool, opinion: Opinion | None = None) -> Diagnosis:

@@ -12,6 +12,7 @@ from rich.text import Text
 from entropydx.reporters._layout import grid, hanging, section
 from entropydx.reporters._numberline import LEGEND, number_line
 from entropydx.reporters._words import decimals, estimate, number, words
+from entropydx.standing import Hearing, leans
 from entropydx.types import FAILURES, Direction, Evidence, Finding, Label, MeasurementRow, Report, Status
 
 BAR = 24
@@ -20,6 +21,8 @@ INDENT = 6
 """Cells in front of a comparison."""
 SHOWN = 5
 """Findings of one heading, unless everything is asked for."""
+LEANING = "undecided, leans: "
+"""In place of the word for undecided where every value is beyond its threshold."""
 WORD: dict[Status, str] = {"fired": "", "clear": "not so: ", "undecided": "undecided: "}
 _STYLE: dict[Status, str] = {"fired": "bold", "clear": "", "undecided": "yellow"}
 
@@ -32,7 +35,7 @@ class Sides:
     opposing: list[Finding]
     undecided: list[Finding]
     elsewhere: list[Finding]
-    """Fired findings about other failures than the label's."""
+    """Fired findings about other failures than the label's, and what makes one of those present."""
     unseen: list[Finding]
     """What was looked for, would have spoken against the label or for its like, and was not found."""
 
@@ -40,7 +43,8 @@ class Sides:
 def sides(report: Report) -> Sides:
     """Sort findings by what they say about the label.
 
-    A failure is supported by its rules that fired, and opposed by those that are clear and by fired counter-evidence.
+    A failure is supported by its rules that fired, or by those that lean where that made it present, and opposed by
+    those that are clear and by fired counter-evidence.
     Health is supported by every accusation that is clear, and by every fired rule that speaks against a failure. An
     outcome of the instrument is supported by its rules that fired; the clear ones say nothing against it.
     """
@@ -49,20 +53,34 @@ def sides(report: Report) -> Sides:
     accused, cleared = _with(about, "for", "fired"), _with(about, "for", "clear")
     excused, unexcused = _with(about, "against", "fired"), _with(about, "against", "clear")
     others = [f for f in report.findings if f not in about]
-    undecided = sorted((f for f in [*about, *others] if f.status == "undecided"), key=lambda f: not f.decisive)
+    leaning = _deciding_undecided(report)
+    open_ = (f for f in [*about, *others] if f.status == "undecided" and f not in leaning)
     if label is Label.HEALTHY:
         supporting, opposing, unseen = cleared + excused, accused, unexcused
     elif label in FAILURES:
+        accused += [f for f in leaning if f.failure is label]
         supporting, opposing, unseen = accused, excused + cleared, unexcused
     else:
         supporting, opposing, unseen = accused, [], cleared
     return Sides(
         supporting=_ranked(supporting),
         opposing=_ranked(opposing),
-        undecided=undecided,
-        elsewhere=_ranked(_with(others, "for", "fired")),
+        undecided=sorted(open_, key=lambda f: not f.decisive),
+        elsewhere=_ranked(_with(others, "for", "fired") + [f for f in leaning if f.failure is not label]),
         unseen=unseen,
     )
+
+
+def _deciding_undecided(report: Report) -> list[Finding]:
+    """Return the rules that lean, and by which, with the classifier, a failure is present."""
+    hearing = Hearing(report.findings)
+    present = [f for f in FAILURES if report.diagnosis.failures[f].status == "present"]
+    return [finding for failure in present for finding in hearing.accusing(failure) if leans(finding)]
+
+
+def said(finding: Finding) -> str:
+    """Return how a finding came out, in front of its statement; nothing where it fired."""
+    return LEANING if leans(finding) else WORD[finding.status]
 
 
 def _with(findings: Iterable[Finding], direction: Direction, status: Status) -> list[Finding]:
@@ -71,7 +89,7 @@ def _with(findings: Iterable[Finding], direction: Direction, status: Status) -> 
 
 def _ranked(findings: list[Finding]) -> list[Finding]:
     """Return decisive findings first, then those that are furthest from undecided."""
-    return sorted(findings, key=lambda f: (not f.decisive, -abs(f.strength - 0.5)))
+    return sorted(findings, key=lambda f: (not f.decisive, -abs((0.5 if f.strength is None else f.strength) - 0.5)))
 
 
 def headings(label: Label, found: Sides) -> list[tuple[str, str, list[Finding]]]:
@@ -131,7 +149,7 @@ class _Drawer:
         """Draw one finding: its statement, then every comparison behind it."""
         about = "" if finding.failure is self.label else f", about {words(finding.failure)}"
         statement = Text.assemble(
-            (WORD[finding.status], "italic"),
+            (said(finding), "italic"),
             (finding.statement, _STYLE[finding.status]),
             (f" ({'decisive' if finding.decisive else 'supporting'}{about})", "dim"),
         )
@@ -158,7 +176,7 @@ def explained(evidence: Evidence, row: MeasurementRow | None) -> str:
         return evidence.missing_reason or "no reason was recorded"
     known = [evidence.unit] if evidence.unit else []
     if row and row.baseline is not None and row.value is not None:
-        value, baseline = (number(x, decimals(row.value, row.ci)) for x in (row.value, row.baseline))
+        value, baseline = (number(x, decimals(row.value, row.ci, unit=row.unit)) for x in (row.value, row.baseline))
         known.append(f"baseline {baseline}" if evidence.field == "value" else f"{baseline} to {value}")
     if evidence.ci is None:
         known.append((row.note if row else None) or "why there is no interval was not recorded")
@@ -178,7 +196,7 @@ def compared(evidence: Evidence) -> tuple[str, str]:
     bound = f"{evidence.op} {evidence.threshold:g}"
     if evidence.value is None:
         return "not measured", f"({bound})"
-    places = decimals(evidence.value, evidence.ci, evidence.threshold)
+    places = decimals(evidence.value, evidence.ci, evidence.threshold, evidence.unit)
     numbers = estimate(evidence.value, evidence.ci, places, signed=evidence.field == "delta")
     return numbers, {"fired": bound, "clear": f"not {bound}", "undecided": f"{bound} ?"}[evidence.status]
 

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from entropydx.reporters._layout import Parts, clipped, flow, grid, hanging, page_text, print_page, section
+from entropydx.reporters._layout import Parts, flow, grid, hanging, page_text, print_page, section, shortened
 from entropydx.reporters._words import visible, words
 from entropydx.types import Gate, GateCheck, GateVerdict
 
@@ -64,11 +64,11 @@ def _headline(gate: Gate) -> Panel:
 
 
 def _facts(gate: Gate, width: int) -> Iterator[str]:
-    yield f"{clipped(gate.checkpoint, width - 24)} ({gate.fingerprint[:SHA_DIGITS]})"
+    yield f"{shortened(gate.checkpoint, width - 24)} ({gate.fingerprint[:SHA_DIGITS]})"
     yield f"diagnosis: {words(gate.label)}, confidence {gate.confidence}"
-    yield f"policy {clipped(gate.policy, width - 24)} ({gate.policy_sha[:SHA_DIGITS]})"
+    yield f"policy {shortened(gate.policy, width - 24)} ({gate.policy_sha[:SHA_DIGITS]})"
     if gate.against is not None:
-        yield f"against {clipped(gate.against, width - 24)}"
+        yield f"against {shortened(gate.against, width - 24)}"
         yield f"changes {gate.against_how}"
 
 

@@ -11,10 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from entropydx.reporters._layout import clipped
-from entropydx.reporters._markdown import code, escaped, failure_table, measurement_table, table
+from entropydx.reporters._markdown import (
+    code,
+    escaped,
+    evidence_part,
+    failure_table,
+    measurement_table,
+    settling_part,
+    table,
+)
 from entropydx.reporters._measurements import telling
 from entropydx.reporters._remedies import NOTHING_FITS, warnings
-from entropydx.reporters._verdict import EXAMPLES, SETTLING, protocol_words, steps_to_settle, untested
+from entropydx.reporters._verdict import EXAMPLES, SETTLING, protocol_words, untested
 from entropydx.reporters._words import visible, words
 from entropydx.types import Gate, GateVerdict, Report
 
@@ -122,9 +130,9 @@ def _page(gate: Gate, report: Report) -> Iterator[str]:
     yield from ["### The four failures", "", *failure_table(report), ""]
     if silent := untested(report.diagnosis):
         yield from [f"**Not tested:** {escaped(silent)}", ""]
+    yield from evidence_part(report)
     yield from _advice(report)
-    if steps := steps_to_settle(report):
-        yield from ["### What would settle it", "", *(f"- {escaped(step)}" for step in steps[:SETTLING]), ""]
+    yield from settling_part(report, SETTLING)
     if rows := telling(report):
         measured = sum(row.value is not None for row in report.measurements)
         body = measurement_table(rows, report.protocol.ci_level)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from entropydx.reporters import _html_trace, _html_trajectory
-from entropydx.reporters._evidence import WORD, compared, explained, headings, measured_name, sides
+from entropydx.reporters._evidence import compared, explained, headings, measured_name, said, sides
 from entropydx.reporters._html_charts import number_line
 from entropydx.reporters._html_env import asset, environment, policy
 from entropydx.reporters._html_figures import entropy_facts, figures
@@ -32,7 +32,7 @@ from entropydx.reporters._verdict import (
     cost_words,
     opinions,
     protocol_words,
-    steps_to_settle,
+    reading_notes,
     untested,
 )
 from entropydx.reporters._words import exit_meaning, words
@@ -169,6 +169,7 @@ def page(report: Report, drawn: Pictures, trajectory: Trajectory | None = None) 
         cost=cost_words(report),
         failures=[_failure(report, failure) for failure in FAILURES],
         opinions=opinions(report.diagnosis),
+        notes=reading_notes(report.diagnosis),
         untested=untested(report.diagnosis),
         evidence=[(title, sign, [_finding(report, f) for f in fs]) for title, sign, fs in headed],
         unseen=[f.code for f in found.unseen],
@@ -177,7 +178,7 @@ def page(report: Report, drawn: Pictures, trajectory: Trajectory | None = None) 
         nothing_fits=NOTHING_FITS,
         training=own_training(report),
         training_words=training_words,
-        steps=steps_to_settle(report),
+        steps=report.diagnosis.would_settle_it,
         figures=list(figures(report, drawn)),
         entropy_facts=entropy_facts(report),
         drawn=drawn,
@@ -216,7 +217,7 @@ def _finding(report: Report, finding: Finding) -> FindingView:
     about = "" if finding.failure is report.diagnosis.label else f", about {words(finding.failure)}"
     return FindingView(
         code=finding.code,
-        word=WORD[finding.status],
+        word=said(finding),
         statement=finding.statement,
         role=f"{'decisive' if finding.decisive else 'supporting'}{about}",
         comparisons=tuple(_comparison(report, e) for e in finding.evidence),

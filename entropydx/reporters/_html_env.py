@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from entropydx.reporters._layout import shortened
 from entropydx.reporters._words import visible_lines
 
 MAX_TEXT = 8000
@@ -62,6 +63,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["upfirst"] = _upfirst
+    found.filters["shortened"] = shortened
     return found
 
 

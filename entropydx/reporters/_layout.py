@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.rule import Rule
@@ -21,6 +21,8 @@ ASCII = str.maketrans("░─━●│◇■□·×…Δ→–—‘’“”↵
 MAX_WIDTH = 140
 """Cells; a wider terminal is not filled."""
 MIN_WIDTH = 60
+"""Cells that a page needs; on a narrower terminal it says so first, and overflows."""
+NARROW = "This terminal has {0} columns, and the page needs {1}: widen it, or read the report as --html or --json."
 Parts = Callable[[int], Iterable[RenderableType]]
 """Gives a page of some width, from top to bottom."""
 
@@ -68,6 +70,8 @@ def print_page(parts: Parts, console: Console, width: int, *, ascii: bool) -> No
     """
     chosen = console.width if console.is_terminal else width
     ascii_only = ascii or not console.encoding.lower().replace("-", "").startswith("utf")
+    if chosen < MIN_WIDTH and console.is_terminal:
+        console.print(NARROW.format(chosen, MIN_WIDTH), style="yellow")
     _print(console, parts, max(MIN_WIDTH, min(chosen, MAX_WIDTH)), ascii_only)
 
 
@@ -127,3 +131,25 @@ def clipped(text: str, width: int) -> str:
     line = Text(text[: 4 * width])
     line.truncate(width, overflow="ellipsis")
     return line.plain
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a path or a name cut in the middle to `width` cells: its last parts tell one checkpoint from another.
+
+    Whole parts are kept at the end where they fit; the beginning gets at least a quarter.
+    """
+    if cell_len(text) <= width:
+        return text
+    room = width - 1
+    tail = _last_cells(text, room - room // 4)
+    _, slash, parts = tail.partition("/")
+    tail = slash + parts if parts else tail
+    return f"{set_cell_size(text[:width], room - cell_len(tail)).rstrip()}…{tail}"
+
+
+def _last_cells(text: str, width: int) -> str:
+    """Return the longest end of a text that fits."""
+    start = len(text)
+    while start and cell_len(text[start - 1 :]) <= width:
+        start -= 1
+    return text[start:]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from entropydx.reporters._evidence import SHOWN, compared, explained, headings, measured_name, said, sides
 from entropydx.reporters._layout import clipped
+from entropydx.reporters._measurements import change_of
 from entropydx.reporters._verdict import SILENT
 from entropydx.reporters._words import decimals, estimate, number, visible, words
 from entropydx.types import FAILURES, MeasurementRow, Report
@@ -83,6 +85,38 @@ def failure_table(report: Report) -> Iterator[str]:
     yield from table(["failure", "status", "probability", "severity", "why"], rows)
 
 
+def evidence_part(report: Report) -> Iterator[str]:
+    """Yield what speaks for the verdict, comparison by comparison, under a heading; nothing where nothing does."""
+    headed = headings(report.diagnosis.label, sides(report))
+    title, findings = next(((title, found) for title, mark, found in headed if mark == "+"), ("", []))
+    if not findings:
+        return
+    rows = {row.name: row for row in report.measurements}
+    yield from [f"### {title}", ""]
+    cells = []
+    for finding in findings[:SHOWN]:
+        for i, evidence in enumerate(finding.evidence):
+            numbers, relation = compared(evidence)
+            told = [code(finding.code), escaped(said(finding) + finding.statement)] if i == 0 else ["", ""]
+            about = explained(evidence, rows.get(evidence.measurement))
+            cells.append([*told, code(measured_name(evidence)), escaped(f"{numbers} {relation}"), escaped(about)])
+    yield from table(["rule", "what it says", "measurement", "value [interval] and threshold", "of what"], cells)
+    yield from ["", *_rest(len(findings) - SHOWN)]
+
+
+def settling_part(report: Report, limit: int | None = None) -> Iterator[str]:
+    """Yield what would settle what is open, under a heading; nothing where nothing is."""
+    steps = report.diagnosis.would_settle_it
+    if steps:
+        shown = steps[:limit]
+        yield from ["### What would settle it", "", *(f"- {escaped(step)}" for step in shown), ""]
+        yield from _rest(len(steps) - len(shown))
+
+
+def _rest(left: int) -> list[str]:
+    return [f"{left} more in the JSON report.", ""] if left > 0 else []
+
+
 def measurement_table(rows: Sequence[MeasurementRow], ci_level: float) -> Iterator[str]:
     """Yield measured rows, each value with its interval, and below them why an interval is not there."""
     level = f"{100 * ci_level:.4g} %"
@@ -95,9 +129,9 @@ def measurement_table(rows: Sequence[MeasurementRow], ci_level: float) -> Iterat
 
 def _measured(row: MeasurementRow) -> list[str]:
     assert row.value is not None
-    places = decimals(row.value, row.ci)
+    places = decimals(row.value, row.ci, unit=row.unit)
     baseline = "-" if row.baseline is None else number(row.baseline, places)
     change = "-"
     if row.delta is not None:
-        change = estimate(row.delta, row.delta_ci, decimals(row.delta, row.delta_ci), signed=True)
+        change = change_of(row.delta, row.delta_ci, row.unit)
     return [code(row.name), estimate(row.value, row.ci, places), baseline, change, escaped(row.unit or ""), str(row.n)]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from entropydx.reporters._layout import flow, grid, hanging, section
 from entropydx.reporters._words import decimals, estimate, number
-from entropydx.types import MeasurementRow, Report
+from entropydx.types import Interval, MeasurementRow, Report
 
 TELLING = 10
 """Rows shown when not everything is asked for."""
@@ -72,12 +72,18 @@ def _table(rows: Sequence[MeasurementRow], width: int, *, notes: bool = False) -
 def cells_of(row: MeasurementRow) -> list[str]:
     """Return name, value with interval, baseline, change with interval, and unit with prompts."""
     assert row.value is not None
-    places = decimals(row.value, row.ci)
+    places = decimals(row.value, row.ci, unit=row.unit)
     baseline = "" if row.baseline is None else f"baseline {number(row.baseline, places)}"
     change = ""
     if row.delta is not None:
-        change = f"Δ {estimate(row.delta, row.delta_ci, decimals(row.delta, row.delta_ci), signed=True)}"
-    return [row.name, estimate(row.value, row.ci, places), baseline, change, f"{row.unit}, n={row.n}"]
+        change = f"Δ {change_of(row.delta, row.delta_ci, row.unit)}"
+    unit = f"{row.unit}, " if row.unit else ""
+    return [row.name, estimate(row.value, row.ci, places), baseline, change, f"{unit}n={row.n}"]
+
+
+def change_of(delta: float, ci: Interval | None, unit: str | None) -> str:
+    """Return a change with its interval and its sign."""
+    return estimate(delta, ci, decimals(delta, ci, unit=unit), signed=True)
 
 
 def _missing(rows: Sequence[MeasurementRow], width: int) -> Iterator[RenderableType]:

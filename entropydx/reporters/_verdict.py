@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from entropydx.reporters._layout import clipped, flow, grid, hanging, section
+from entropydx.reporters._layout import clipped, flow, grid, hanging, section, shortened
 from entropydx.reporters._words import count, duration, exit_meaning, words
 from entropydx.types import (
     FAILURES,
@@ -59,7 +59,7 @@ def subject(report: Report, width: int) -> Text:
     """Return what was diagnosed and how, in dim print."""
     pieces = [
         _checkpoint(report.checkpoint, width - 4),
-        f"baseline {clipped(report.baseline.ref, width - 14)}" if report.baseline else "no baseline",
+        f"baseline {shortened(report.baseline.ref, width - 14)}" if report.baseline else "no baseline",
         *protocol_words(report.protocol),
     ]
     return flow(pieces, width)
@@ -104,7 +104,7 @@ def known(number: float | None) -> str:
 
 def _checkpoint(info: CheckpointInfo, width: int) -> str:
     facts = f" ({checkpoint_facts(info)})"
-    return clipped(info.ref, max(width - len(facts), 20)) + facts
+    return shortened(info.ref, max(width - len(facts), 20)) + facts
 
 
 def checkpoint_facts(info: CheckpointInfo) -> str:
@@ -158,8 +158,21 @@ def _prompts(protocol: Protocol) -> str:
 def _notes(report: Report, width: int) -> Iterator[RenderableType]:
     diagnosis = report.diagnosis
     yield hanging("  ", opinions(diagnosis), style="bold" if diagnosis.agreement is False else "dim")
+    for note in reading_notes(diagnosis):
+        yield hanging("  ", note, style="dim")
     if left := untested(diagnosis):
         yield hanging("  NOT TESTED: ", left, prefix_style="bold yellow")
+
+
+def reading_notes(diagnosis: Diagnosis) -> list[str]:
+    """Return what is to be known of the numbers of the four failures, and of those that are not there."""
+    known = diagnosis.failures.values()
+    notes = []
+    if any(own.probability is not None for own in known):
+        notes.append("a probability is the classifier's estimate, calibrated on labelled cases: it has no interval")
+    if any(own.status == "present" and own.severity is None for own in known):
+        notes.append("severity - on a failure that is present: no rule that measures how severe it is fired")
+    return notes
 
 
 def opinions(diagnosis: Diagnosis) -> str:
@@ -179,18 +192,14 @@ def untested(diagnosis: Diagnosis) -> str:
     return f"{', '.join(names)}. The verdict does not speak about these." if names else ""
 
 
-def steps_to_settle(report: Report) -> list[str]:
-    """Return what would settle what is still open, each once."""
-    own = report.protocol.imported is None  # what would settle the rest asks for other draws
-    undecided = (f for f in report.findings if f.status == "undecided" and f.decisive and own)
-    return list(dict.fromkeys([*report.diagnosis.would_settle_it, *(f.settle for f in undecided if f.settle)]))
-
-
 def settling(report: Report, verbose: bool) -> Iterator[RenderableType]:
-    """Yield what would settle what is still open."""
-    steps = steps_to_settle(report)
+    """Yield what would settle what is still open, as the document has it."""
+    steps = report.diagnosis.would_settle_it
+    shown = steps if verbose else steps[:SETTLING]
+    left = len(steps) - len(shown)
+    more = [Text(f"  {left} more in the JSON report", style="dim")] if left else []
     if steps:
-        yield section("What would settle it", *(hanging("  - ", s) for s in (steps if verbose else steps[:SETTLING])))
+        yield section("What would settle it", *(hanging("  - ", s) for s in shown), *more)
 
 
 def samples(report: Report, width: int, verbose: bool) -> Iterator[RenderableType]:

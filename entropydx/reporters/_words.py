@@ -11,6 +11,8 @@ from typing import Any
 
 from entropydx.types import Interval, Label
 
+COUNTS = frozenset({"prompts", "completions"})
+"""Units of what is counted: whole numbers have no decimals."""
 MAX_DECIMALS = 6
 """Beyond so many decimals a number is written with an exponent."""
 
@@ -64,11 +66,14 @@ def _visible_character(character: str) -> str:
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def decimals(value: float, ci: Interval | None, threshold: float | None = None) -> int:
+def decimals(value: float, ci: Interval | None, threshold: float | None = None, unit: str | None = None) -> int:
     """Return how many decimals show two digits of the interval's half-width, or three of the value without one.
 
-    More are given when rounding would put an end of the interval on the other side of the threshold.
+    More are given when rounding would put an end of the interval on the other side of the threshold, and none for a
+    whole number of what is counted.
     """
+    if unit in COUNTS and all(float(x).is_integer() for x in (value, *(ci or ()))):
+        return 0
     half = (ci[1] - ci[0]) / 2 if ci else 0.0
     size, digits = (half, 2) if half > 0 else (abs(value) or 1.0, 3)
     places = digits - 1 - math.floor(math.log10(size))

@@ -9,7 +9,15 @@ import shlex
 from collections.abc import Iterator
 
 from entropydx.protocols import Reporter
-from entropydx.reporters._markdown import block, code, escaped, failure_table, measurement_table
+from entropydx.reporters._markdown import (
+    block,
+    code,
+    escaped,
+    evidence_part,
+    failure_table,
+    measurement_table,
+    settling_part,
+)
 from entropydx.reporters._measurements import telling
 from entropydx.reporters._verdict import checkpoint_facts, protocol_words, untested
 from entropydx.reporters._words import words
@@ -33,10 +41,14 @@ def _lines(report: Report) -> Iterator[str]:
     yield from failure_table(report)
     if silent := untested(diagnosis):
         yield from ["", f"**Not tested:** {escaped(silent)}"]
+    yield ""
+    yield from evidence_part(report)
+    yield from settling_part(report)
     if rows := telling(report):
-        yield from ["", "### Key measurements", ""]
+        yield from ["### Key measurements", ""]
         yield from measurement_table(rows, report.protocol.ci_level)
-    yield from ["", "### How it was measured", ""]
+        yield ""
+    yield from ["### How it was measured", ""]
     yield from _protocol(report)
     yield from ["", "### How to repeat it", ""]
     yield from _repeat(report)

@@ -122,8 +122,9 @@ class Evidence:
     unit: str
     source: str
     status: Status
-    strength: float
-    """0 the interval is wholly on the other side, 0.5 the value is at the threshold, 1 it is wholly beyond."""
+    strength: float | None
+    """0 the interval is wholly on the other side, 0.5 the value is at the threshold, 1 it is wholly beyond; None where
+    there is no number: what was not measured speaks for nobody."""
     n: int
     missing_reason: str | None = None
 
@@ -136,8 +137,8 @@ class Finding:
     failure: Label
     direction: Direction
     status: Status
-    strength: float
-    """In [0, 1], of the weakest necessary condition."""
+    strength: float | None
+    """In [0, 1], of the weakest necessary condition; None where one was not measured and no other is at 0."""
     statement: str
     decisive: bool
     evidence: tuple[Evidence, ...]

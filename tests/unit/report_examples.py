@@ -1,4 +1,4 @@
-"""Six reports built by hand, as real as a page of numbers can be: what reporters and the document are tested on."""
+"""Seven reports built by hand, as real as a page of numbers can be: what reporters and the document are tested on."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def compare(of: MeasurementRow, op: Op, threshold: float, source: str = CASES, f
         unit=of.unit or "",
         source=source,
         status=status,
-        strength={"fired": 1.0, "undecided": 0.5, "clear": 0.0}[status],
+        strength=None if value is None else {"fired": 1.0, "undecided": 0.5, "clear": 0.0}[status],
         n=of.n,
         missing_reason=None if value is not None else of.missing_reason or of.note or "no baseline was given",
     )
@@ -176,13 +176,14 @@ def finding(
     decisive: bool = False,
     severity: float | None = None,
     settle: str = "",
+    strength: float | None = None,
 ) -> Finding:
     return Finding(
         code=code,
         failure=failure,
         direction=direction,
         status=status,
-        strength={"fired": 0.92, "undecided": 0.5, "clear": 0.05}[status],
+        strength=strength or {"fired": 0.92, "undecided": 0.5, "clear": 0.05}[status],
         statement=statement,
         decisive=decisive,
         evidence=evidence,
@@ -589,6 +590,63 @@ def doubted() -> Report:
     return replace(base, diagnosis=verdict)
 
 
+def leaning() -> Report:
+    """Overconfidence without a baseline: the one rule behind the verdict leans, and the classifier is sure."""
+    drop = row("epistemic_markers.guided_marker_drop", 0.019, (0.0, 0.093), "share of completions", n=27)
+    beyond = row("confidence.overconfidence@out", 0.31, (0.08, 0.56), "share", n=27)
+    cut = row("instrument.truncation_rate", 0.0, (0.0, 0.102), "share of completions", n=54)
+    asked = row("instrument.n_prompts", 54.0, (54.0, 54.0), "prompts", n=54)
+    heat = row("instrument.temperature", 1.0, (1.0, 1.0), "", n=54)
+    return report(
+        diagnosis(
+            OVERCONFIDENT,
+            "medium",
+            "Seeing the solution changes nothing in its style, and outside its domain it is surer than right. EDX402 "
+            "leans: every value is beyond its threshold, but the interval of epistemic_markers.guided_marker_drop is "
+            "too wide for the rule alone; the classifier is sure (1.00): two witnesses, but no baseline to compare "
+            "with.",
+            runner_up=None,
+            failures=failures(
+                replace(ABSENT, probability=0.0),
+                teacher_overconfidence=FailureAssessment(
+                    status="present",
+                    probability=1.0,
+                    reason="EDX402 leans (every value is beyond its threshold), and the classifier gives 1.00",
+                ),
+            ),
+            classifier_label=OVERCONFIDENT,
+            would_settle_it=(
+                "about 165 prompts (now 27) would decide epistemic_markers.guided_marker_drop against 0.05",
+            ),
+        ),
+        exit_code=1,
+        baseline=None,
+        measurements=(drop, beyond, cut, asked, heat),
+        findings=(
+            finding(
+                "EDX402",
+                OVERCONFIDENT,
+                "Seeing the solution changes nothing in its style, and outside its domain it is surer than right",
+                "undecided",
+                compare(drop, "<", 0.05),
+                compare(beyond, ">", 0.05),
+                strength=0.71,
+                settle="give the student before distillation with --baseline",
+            ),
+            finding(
+                "EDX901",
+                Label.INCONCLUSIVE,
+                "Too many completions were cut off by the token limit",
+                "undecided",
+                compare(cut, ">", 0.10, "probe protocol: abstain above 10 %"),
+                decisive=True,
+                strength=0.01,
+                settle="raise --max-new-tokens",
+            ),
+        ),
+    )
+
+
 EXAMPLES = {
     "collapsed": collapsed,
     "doubted": doubted,
@@ -596,4 +654,5 @@ EXAMPLES = {
     "truncated": truncated,
     "non_finite": non_finite,
     "suspected": suspected,
+    "leaning": leaning,
 }

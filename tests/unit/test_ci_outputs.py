@@ -21,7 +21,7 @@ from entropydx.reporters._words import visible
 from entropydx.reporters.markdown import command, reporter
 from entropydx.types import Example, FailureAssessment, ImportSource, Training
 from tests.unit.gate_examples import COLLAPSE, GATES, PASS_AT_1, VARIANCE, failed, gate
-from tests.unit.report_examples import EXAMPLES, collapsed
+from tests.unit.report_examples import EXAMPLES, collapsed, leaning
 
 EVERY = pytest.mark.parametrize("example", GATES.values(), ids=GATES)
 HOSTILE = [
@@ -115,6 +115,10 @@ def hostile(text):
         ),
         protocol=replace(report.protocol, suite=text, device=text, versions={text: text}),
         measurements=tuple(replace(row, unit=text, note=text) for row in report.measurements),
+        findings=tuple(
+            replace(f, code=text, statement=text, evidence=tuple(replace(e, unit=text) for e in f.evidence))
+            for f in report.findings
+        ),
         examples=(Example(about=text, prompt_id=text, sample_index=0, excerpt=text),),
     )
     checks = [replace(COLLAPSE, reason=text), replace(PASS_AT_1, reason=text), VARIANCE]
@@ -399,6 +403,26 @@ def test_the_card_has_verdict_failures_numbers_and_protocol(example):
     assert seen.rows[:5] == [5] * 5
     for text in (report.checkpoint.ref, report.checkpoint.fingerprint, f"seed {report.protocol.seed}", "95% intervals"):
         assert text in seen.text
+
+
+def test_card_and_summary_show_the_rule_that_leans_and_what_would_settle_it():
+    found, report = gate(leaning(), [VARIANCE]), leaning()
+    for page in (_github.summary(found, report), reporter.render(report)):
+        text = re.sub(r"\s+", " ", assert_inert(page).text)
+        _, _, supporting = text.partition("Evidence for: teacher overconfidence")
+        assert "EDX402 undecided, leans: Seeing the solution changes nothing" in supporting
+        assert "epistemic_markers.guided_marker_drop 0.019 [0.000, 0.093] < 0.05 ?" in supporting
+        assert "EDX901" not in supporting
+        assert f"What would settle it {report.diagnosis.would_settle_it[0]}" in supporting
+        assert "raise --max-new-tokens" not in text
+
+
+def test_what_the_summary_leaves_out_is_counted():
+    base = leaning()
+    report = replace(base, diagnosis=replace(base.diagnosis, would_settle_it=tuple(f"step {i}" for i in range(7))))
+    page = _github.summary(gate(report, [VARIANCE]), report)
+    assert "step 4\n\n2 more in the JSON report." in page
+    assert "step 6" in reporter.render(report)
 
 
 def test_the_card_quotes_no_model_output():

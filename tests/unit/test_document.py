@@ -274,6 +274,9 @@ def test_the_document_of_a_series_comes_back_and_another_is_refused(tmp_path):
     path = tmp_path / "series.json"
     path.write_text(to_json(collapsing()))
     assert to_json(load_trajectory(path)) == path.read_text()
+    path.write_text(to_json(replace(collapsing(), schema_version="1.0")))
+    with pytest.raises(ReportError, match=r'series.json: schema_version is "1.0", and this entropydx reads "1.1"'):
+        load_trajectory(path)
     path.write_text(to_json(collapsed()))
     with pytest.raises(ReportError, match=r"series.json: .* \(give the document of `entropydx trajectory"):
         load_trajectory(path)

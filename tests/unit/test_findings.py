@@ -63,6 +63,19 @@ def test_absence_is_undecided_and_says_why(measurement: object, reason: str) -> 
     assert (evidence.status, evidence.value, evidence.missing_reason) == ("undecided", None, reason)
 
 
+def test_what_was_not_measured_has_no_strength_and_lends_none() -> None:
+    gone = _below(0.3, "x.y")
+    assert compare(gone, {}).strength is None
+    low, high = {"a.b": _measured(0.25, (0.15, 0.35))}, {"a.b": _measured(0.9, (0.8, 1.0))}
+    assert assess(_rule(gone), low).strength is None
+    assert assess(_rule(_below(0.3), gone), low).strength is None, "the missing part may be the weakest"
+    assert assess(_rule(_below(0.3), gone), high).strength == 0.0, "no part is weaker than 0"
+    assert assess(_rule(AnyOf(options=(_below(0.3), gone))), low).strength == pytest.approx(0.75)
+    assert assess(_rule(AnyOf(options=(gone, gone))), low).strength is None
+    excuses = AnyOf(options=(Threshold(measurement="a.b", op=">", value=0.5, source="test"), gone))
+    assert assess(_rule(_below(0.3), unless=(excuses,)), low).strength is None, "an excuse that may hold"
+
+
 def test_a_change_without_baseline_is_undecided() -> None:
     evidence = compare(_below(0.0, field="delta"), {"a.b": _measured(0.1, (0.0, 0.2))})
     assert evidence.status == "undecided"

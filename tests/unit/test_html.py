@@ -33,9 +33,9 @@ from entropydx.types import (
     Strip,
     Training,
 )
-from tests.unit.report_examples import EXAMPLES, collapsed, healthy
+from tests.unit.report_examples import EXAMPLES, collapsed, healthy, leaning
 from tests.unit.samples import completion, info, samples, votes
-from tests.unit.series_examples import collapsing
+from tests.unit.series_examples import broken, collapsing
 
 EVERY = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -138,14 +138,16 @@ def rendered(text: str) -> str:
     """Return the page of a report, of samples and of a series that say nothing but `text`."""
     report = filled(collapsed(), text)
     own, base = drawn(text, "f"), drawn(text, "g")
-    training = Training(stage="rl", source=text, framework=text, updates_per_rollout=1.0, warnings=(text,))
+    training = Training(
+        stage="rl", source=text, framework=text, updates_per_rollout=1.0, warnings=(text,), assumed=text
+    )
     setting = Setting(
         framework=text, key=text, recommended=text, current=text, in_file=True, status="conflict", why=text
     )
     told_what = tuple(dataclasses.replace(r, settings=(setting,)) for r in report.recommendations)
     example = dataclasses.replace(report.examples[0], prompt_id=own.groups[0].prompt.id)
     report = dataclasses.replace(report, examples=(example,), training=training, recommendations=told_what)
-    series = collapsing()
+    series = dataclasses.replace(collapsing(), left_out=broken().left_out)
     return page(report, own, base, trajectory=filled(series, text))
 
 
@@ -244,6 +246,24 @@ def test_numbers_have_their_intervals():
     assert "no interval: every prompt gives one value" in text
 
 
+def test_a_rule_that_leans_is_evidence_for_and_the_steps_are_the_documents():
+    text = Document(page(leaning())).text
+    _, _, after = text.partition("Evidence for: teacher overconfidence")
+    supporting, _, rest = after.partition("Evidence against")
+    assert "EDX402 undecided, leans: Seeing the solution changes nothing" in supporting
+    assert "0.019 [0.000, 0.093] < 0.05 ?" in supporting
+    assert f"What would settle it {leaning().diagnosis.would_settle_it[0]}" in rest
+    assert "raise --max-new-tokens" not in text
+    assert "it has no interval" in text
+    assert "no rule that measures how severe it is fired" in text
+
+
+def test_a_long_path_keeps_its_last_parts():
+    ref = "/mnt/" + "a-very-long-name/" * 30 + "seed-3/checkpoint-600"
+    text = Document(page(dataclasses.replace(collapsed(), checkpoint=dataclasses.replace(info(), ref=ref)))).text
+    assert text.count("/seed-3/checkpoint-600") >= 2, "in the title and in the heading"
+
+
 def test_what_is_absent_is_said_in_words():
     text = Document(page(healthy())).text
     assert "No heat strips: only the report is at hand" in text
@@ -314,7 +334,12 @@ def test_beside_a_training_configuration_there_is_one_framework_and_the_status_o
         )
     )
     training = Training(
-        stage="rl", source="grpo.yaml", framework="trl", updates_per_rollout=1.0, warnings=("temperature is 0.7: cold",)
+        stage="rl",
+        source="grpo.yaml",
+        framework="trl",
+        assumed="read as of GRPOConfig",
+        updates_per_rollout=1.0,
+        warnings=("temperature is 0.7: cold",),
     )
     shown = dataclasses.replace(
         report, training=training, recommendations=(dataclasses.replace(remedy, settings=made),)
@@ -323,6 +348,7 @@ def test_beside_a_training_configuration_there_is_one_framework_and_the_status_o
     assert [v for tag, name, v in document.attributes if (tag, name) == ("pre", "id")] == ["code-1-1"]
     for said in (
         "The training configuration trl, stage rl (grpo.yaml), 1 update per rollout",
+        "Assumed: read as of GRPOConfig",
         "Poison: temperature is 0.7: cold",
         "already epsilon=0.2 there already, as the default",
         f"inert epsilon_high=0.28 the file is silent, and the default is None; INERT: {clash}",
@@ -342,6 +368,18 @@ def test_a_series_is_drawn_with_its_change_point():
     assert f"between {change.last_before} and {change.first_after}" in text
     for point in series.points:
         assert point.name in text
+
+
+def test_what_a_series_leaves_out_stands_on_the_page_with_path_and_reason():
+    text = Document(page(collapsed(), trajectory=broken())).text
+    for said in (
+        "Nothing is known of checkpoint-180",
+        "Left out of the series",
+        "checkpoint-30 30 run/checkpoint-30 run/checkpoint-30 is an empty directory",
+        "checkpoint-180 180 run/checkpoint-180 its weights are torn",
+    ):
+        assert said in text, said
+    assert "Left out of the series" not in Document(page(collapsed(), trajectory=collapsing())).text
 
 
 def test_the_page_of_a_run_is_that_of_its_report_and_samples(tmp_path):

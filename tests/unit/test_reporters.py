@@ -13,12 +13,13 @@ from rich.console import Console
 
 from entropydx import plugins
 from entropydx.document import from_json
+from entropydx.reporters._layout import shortened
 from entropydx.reporters._measurements import TELLING, telling
 from entropydx.reporters._numberline import AXIS, BASELINE, BEYOND, INTERVAL, POINT, THRESHOLD, number_line
 from entropydx.reporters._remedies import snippet
 from entropydx.reporters._words import count, decimals, duration, estimate, exit_meaning, number, visible
 from entropydx.reporters.terminal import TerminalReporter, reporter
-from entropydx.types import Evidence, Example, FailureAssessment, Label
+from entropydx.types import Evidence, Example, FailureAssessment, Label, Training
 from tests.unit.report_examples import (
     CLIP_HIGHER,
     COLLAPSE,
@@ -26,6 +27,7 @@ from tests.unit.report_examples import (
     VARIANCE,
     collapsed,
     healthy,
+    leaning,
     suspected,
     truncated,
 )
@@ -121,6 +123,36 @@ def test_a_terminal_gets_colour_unless_no_color_is_set():
 def test_a_terminal_wider_than_a_page_is_not_filled():
     lines = printed(collapsed(), force_terminal=True, width=300).getvalue().split("\n")
     assert max(cell_len(ANSI.sub("", line)) for line in lines) == 140
+
+
+def test_a_terminal_that_is_too_narrow_is_told_so_first():
+    lines = printed(collapsed(), force_terminal=True, width=40).getvalue().split("\n")
+    text = " ".join(ANSI.sub("", " ".join(lines)).split())
+    assert text.startswith("This terminal has 40 columns, and the page needs 60: widen it")
+    assert "needs 60" not in printed(collapsed(), force_terminal=True, width=60).getvalue()
+    assert "needs 60" not in printed(collapsed(), width=40).getvalue(), "a pipe has the width that was asked for"
+
+
+def test_a_long_path_keeps_its_last_parts():
+    base = leaning()
+    ref = "/mnt/cluster/experiments/2026-09/" + "a-very-long-name/" * 6 + "seed-3/checkpoint-600"
+    head = page(replace(base, checkpoint=replace(base.checkpoint, ref=ref), baseline=replace(base.checkpoint, ref=ref)))
+    shown = [line for line in head.split("\n") if "checkpoint-600" in line]
+    assert [line.count("/seed-3/checkpoint-600") for line in shown] == [1, 1]
+    assert all(re.search(r"/mnt/cluster\S*…/\S*seed-3/checkpoint-600", line) for line in shown)
+
+
+@given(st.text(alphabet="ab/ü数\u0301", max_size=60), st.integers(8, 50))
+def test_what_is_shortened_fits_and_keeps_its_end(text, width):
+    short = shortened(text, width)
+    assert cell_len(short) <= width
+    if cell_len(text) > width:
+        head, _, tail = short.partition("…")
+        assert tail
+        assert text.endswith(tail)
+        assert text.startswith(head)
+    else:
+        assert short == text
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "shift_jis"])
@@ -239,6 +271,60 @@ def test_what_is_undecided_or_missing_says_why():
     assert "raise --max-new-tokens" in section(page(truncated()), "What would settle it")
 
 
+def test_a_rule_that_decided_by_leaning_is_evidence_for_and_said_to_be_undecided():
+    text = page(leaning())
+    supporting = section(text, "Evidence for: teacher overconfidence")
+    assert "EDX402  undecided, leans: Seeing the solution" in supporting
+    assert "0.019 [0.000, 0.093] < 0.05 ?" in supporting
+    assert re.findall(r"EDX\d+", section(text, "Undecided")) == ["EDX901"]
+    absent = FailureAssessment(status="undetermined", reason="EDX402 undecided: the intervals are too wide")
+    base = leaning()
+    verdict = replace(base.diagnosis, label=Label.INCONCLUSIVE, failures=dict.fromkeys(base.diagnosis.failures, absent))
+    assert "EDX402" in section(page(replace(base, diagnosis=verdict)), "Undecided"), "it decided nothing there"
+
+
+def test_another_failure_that_is_present_by_a_rule_that_leans_is_also_found():
+    base = leaning()
+    verdict = replace(base.diagnosis, label=COLLAPSE)
+    assert "EDX402  undecided, leans" in section(page(replace(base, diagnosis=verdict)), "Also found")
+
+
+@EVERY
+def test_what_would_settle_it_is_the_documents_own_list(example):
+    report = example()
+    steps = report.diagnosis.would_settle_it
+    assert ("What would settle it" in page(report)) == bool(steps)
+    if steps:
+        shown = section(page(report, verbose=True), "What would settle it")
+        assert re.sub(r"\s+", " ", shown).strip() == " ".join(f"- {step}" for step in steps)
+
+
+def test_a_list_that_is_cut_says_how_much():
+    base = leaning()
+    report = replace(base, diagnosis=replace(base.diagnosis, would_settle_it=tuple(f"step {i}" for i in range(7))))
+    body = section(page(report), "What would settle it")
+    assert "step 4\n  2 more in the JSON report" in body
+    assert "step 5" not in body
+    assert "step 6" in page(report, verbose=True)
+
+
+def test_numbers_of_the_failures_that_are_not_there_are_explained():
+    body = re.sub(r"\s+", " ", section(page(leaning()), "The four failures"))
+    assert "a probability is the classifier's estimate, calibrated on labelled cases: it has no interval" in body
+    assert "severity - on a failure that is present: no rule that measures how severe it is fired" in body
+    other = section(page(collapsed()), "The four failures")
+    assert "it has no interval" not in other
+    assert "severity - on" not in other
+
+
+def test_counts_are_whole_and_a_number_without_unit_has_no_comma():
+    text = section(page(leaning()), "Measurements")
+    assert re.search(r"54 \[54, 54\] +prompts, n=54\n", text)
+    assert re.search(r"1\.00 \[1\.00, 1\.00\] +n=54\n", text)
+    assert decimals(54.5, (54.0, 55.0), unit="prompts") == 2
+    assert decimals(54.0, (54.0, 54.0), unit="share") == 1
+
+
 def test_a_number_without_interval_says_why():
     body = page(collapsed(), verbose=True)
     assert "1.00 (no interval)" in body
@@ -287,6 +373,13 @@ def test_a_remedy_against_a_failure_that_is_present_too_says_so():
     both = base.diagnosis.failures | {VARIANCE: FailureAssessment(status="present", severity=0.2)}
     text = page(replace(base, diagnosis=replace(base.diagnosis, failures=both)))
     assert "BUT it is contraindicated for inference variance, which is present too" in section(text, "What to do")
+
+
+def test_what_was_assumed_of_the_training_configuration_is_said():
+    training = Training(stage="rl", source="grpo.yaml", framework="trl", assumed="read as of GRPOConfig")
+    text = section(page(replace(collapsed(), training=training)), "The training configuration")
+    assert "ASSUMED read as of GRPOConfig" in text
+    assert "ASSUMED" not in page(replace(collapsed(), training=replace(training, assumed="")))
 
 
 CONFIG = {"a": 0.28, "b": True, "c": "sync it", "d": None, "e": [1, 2]}

@@ -1,11 +1,16 @@
 """The written table, row by row."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from entropydx import pipeline
+from entropydx import triage as module
 from entropydx.classifier import NONE_SHIPPED, Contribution, FailureOpinion, Opinion
-from entropydx.triage import SUSPECTED, UNTESTED, exit_code, triage
+from entropydx.standing import VERY_SURE
+from entropydx.triage import SUSPECTED, UNTESTED, exit_code, prompts_needed, triage
 from entropydx.types import FAILURES, Evidence, Finding, Label, Status
 
 COLLAPSE, VARIANCE = Label.TRAINING_COLLAPSE, Label.INFERENCE_VARIANCE
@@ -35,7 +40,7 @@ def _finding(
     code: str = "EDX1",
     decisive: bool = True,
     severity: float | None = None,
-    strength: float = 0.5,
+    strength: float | None = 0.5,
     evidence: tuple[Evidence, ...] = (),
 ) -> Finding:
     return Finding(
@@ -130,6 +135,22 @@ def test_wide_intervals_are_inconclusive_and_say_how_many_prompts_would_decide()
     assert diagnosis.label == Label.INCONCLUSIVE
     # Half-width 0.15 at 40 prompts, 0.05 from the threshold: nine times the prompts, and a tenth more.
     assert any("about 397 prompts (now 40)" in advice for advice in diagnosis.would_settle_it)
+
+
+@pytest.mark.parametrize("has_baseline", [True, False])
+def test_where_nothing_was_measured_nobody_is_the_runner_up(has_baseline: bool) -> None:
+    findings = pipeline.find([], has_baseline=has_baseline)
+    diagnosis = triage(findings, has_baseline=has_baseline)
+    assert (diagnosis.label, diagnosis.runner_up) == (Label.INCONCLUSIVE, None)
+    assert "leave --probes out: what the rules look at was not measured" in diagnosis.would_settle_it
+    assert not any("--max-new-tokens" in advice for advice in diagnosis.would_settle_it)
+
+
+def test_a_rule_without_its_number_is_passed_over_for_one_that_has_it() -> None:
+    gone = _finding(COLLAPSE, "undecided", strength=None, evidence=(_evidence("undecided", "not there"),))
+    measured = _finding(VARIANCE, "undecided", code="EDX2", strength=0.3, evidence=(_evidence("undecided"),))
+    assert triage([gone, measured], has_baseline=True).runner_up == VARIANCE
+    assert triage([gone, replace(measured, strength=0.1)], has_baseline=True).runner_up is None
 
 
 def test_missing_evidence_is_untested_and_does_not_block() -> None:
@@ -265,6 +286,15 @@ def test_row_3b_without_a_baseline_two_witnesses_convict(probability: float, con
     assert "two witnesses, but no baseline" in diagnosis.summary
 
 
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/explanation/limits.md", "docs/explanation/how-triage-works.md", "entropydx/triage.py"]
+)
+def test_the_pages_say_from_where_confidence_without_a_baseline_is_medium(page: str):
+    text = " ".join((Path(module.__file__).parents[1] / page).read_text(encoding="utf-8").split())
+    said = rf"low confidence[,(\s]+(at )?medium where (the classifier|it) gives {VERY_SURE:g} or more"
+    assert re.search(said, text), f"{page} says otherwise"
+
+
 def test_row_3b_one_witness_is_not_enough():
     unsure = triage(_quiet(training_collapse="fired"), has_baseline=False, opinion=_opinion(training_collapse=0.79))
     assert (unsure.label, unsure.failures["training_collapse"].status) == (Label.INCONCLUSIVE, "undetermined")
@@ -334,7 +364,7 @@ def test_row_3b_a_rule_that_leans_is_a_second_witness():
     sure = triage(findings, has_baseline=True, opinion=_opinion(training_collapse=0.8))
     assert (sure.label, sure.confidence, exit_code(sure.label)) == (COLLAPSE, "low", 1)
     assert sure.failures["training_collapse"].reason.startswith("EDX101 leans (every value is beyond its threshold)")
-    assert "too wide for the rule alone" in sure.summary
+    assert "EDX101 leans: every value is beyond its threshold, but the intervals are too wide" in sure.summary
     unsure = triage(findings, has_baseline=True, opinion=_opinion(training_collapse=0.79))
     assert unsure.failures["training_collapse"].status == "undetermined"
     unlikely = triage(findings, has_baseline=True, opinion=_opinion(training_collapse=0.1))
@@ -403,3 +433,91 @@ def test_a_number_that_is_missing_is_not_cleared_by_the_classifier():
     diagnosis = triage(findings, has_baseline=False, opinion=_opinion(training_collapse=0.05))
     assert diagnosis.failures["training_collapse"].status == "undetermined"
     assert diagnosis.label == Label.INCONCLUSIVE
+
+
+# ── what would settle it ──────────────────────────────────────────────────────────────────────────
+
+
+def _rate(value: float, upper: float, n: int, name: str = "instrument.truncation_rate") -> Evidence:
+    """A rate held against 10 %, whose interval lies across it."""
+    plain = _evidence("undecided", value=value)
+    return replace(plain, measurement=name, ci=(0.0, upper), op=">", threshold=0.1, n=n)
+
+
+def _instrument(*rates: Evidence) -> list[Finding]:
+    return [
+        _finding(Label.INCONCLUSIVE, "undecided", code=f"EDX90{i}", strength=0.1, evidence=(rate,))
+        for i, rate in enumerate(rates, 1)
+    ]
+
+
+def test_a_suspicion_that_leans_says_so_and_what_would_decide_it():
+    wide, decided = _evidence("undecided", value=0.28), replace(_evidence("fired"), measurement="c.d")
+    leaning = replace(_leaning("EDX102", decisive=False), evidence=(wide, decided))
+    findings = [leaning, *_quiet()[1:]]
+    diagnosis = triage(findings, has_baseline=False, opinion=_opinion(training_collapse=0.99))
+    assert (diagnosis.label, diagnosis.confidence) == (COLLAPSE, "medium")
+    assert diagnosis.summary.startswith(
+        "EDX102 says so. EDX102 leans: every value is beyond its threshold, but the interval of a.b is too wide for "
+        "the rule alone; the classifier is sure (0.99): two witnesses, but no baseline to compare with."
+    )
+    # Reach 0.22 at 40 prompts, 0.02 from the threshold: 121 times the prompts, and a tenth more.
+    first, second = diagnosis.would_settle_it[:2]
+    assert first.startswith("a.b sits on its threshold 0.3")
+    assert "--baseline" in second
+    far = replace(leaning, evidence=(_evidence("undecided", value=0.25), decided))
+    diagnosis = triage([far, *_quiet()[1:]], has_baseline=False, opinion=_opinion(training_collapse=0.99))
+    assert diagnosis.would_settle_it[0] == "about 1101 prompts (now 40) would decide a.b against 0.3"
+
+
+def test_a_decisive_rule_that_leans_comes_first_in_what_would_settle_it():
+    leaning = replace(
+        _leaning("EDX201", decisive=True), failure=VARIANCE, evidence=(_evidence("undecided", value=0.2),)
+    )
+    open_ = _finding(COLLAPSE, "undecided", code="EDX101", strength=0.1, evidence=(_evidence("undecided"),))
+    diagnosis = triage([open_, leaning], has_baseline=True, opinion=_opinion(inference_variance=0.9))
+    assert diagnosis.label == VARIANCE
+    assert diagnosis.would_settle_it[0] == "settle EDX201"
+    assert "settle EDX101" in diagnosis.would_settle_it
+
+
+def test_a_clean_run_is_not_told_to_mend_its_instrument():
+    clean = _instrument(*(_rate(0.0, 0.102, 54, name) for name in ("i.cut", "i.unread", "i.leak")))
+    diagnosis = triage([*_decisive(), *clean], has_baseline=True, opinion=_opinion())
+    assert (diagnosis.label, diagnosis.confidence) == (Label.HEALTHY, "high")
+    assert diagnosis.would_settle_it == (
+        "about 61 prompts (now 54) would clear EDX901, EDX902, EDX903, to which nothing points",
+    )
+
+
+@pytest.mark.parametrize(("value", "near"), [(0.0, False), (0.049, False), (0.051, True), (0.12, True)])
+def test_an_instrument_that_is_near_its_bound_is_to_be_mended(value: float, near: bool):
+    diagnosis = triage([*_decisive(), *_instrument(_rate(value, 0.2, 54))], has_baseline=True, opinion=_opinion())
+    assert diagnosis.label == Label.HEALTHY
+    assert ("settle EDX901" in diagnosis.would_settle_it) == near
+
+
+def test_where_the_instrument_is_broken_only_that_is_to_be_mended():
+    broken = _finding(Label.ABNORMAL, "fired", code="EDX903")
+    gone = _finding(
+        Label.INCONCLUSIVE, "undecided", code="EDX902", strength=None, evidence=(_evidence("undecided", "-"),)
+    )
+    findings = [broken, gone, *_instrument(_rate(0.09, 0.3, 20)), *_quiet(training_collapse="undecided")]
+    assert triage(findings, has_baseline=False).would_settle_it == ("settle EDX903",)
+
+
+def test_a_rule_that_is_left_out_of_account_asks_for_nothing():
+    untestable = replace(_finding(VARIANCE, "undecided", code="EDX204"), missing_input="no deployment was drawn")
+    diagnosis = triage([*_decisive(), untestable], has_baseline=True, opinion=_opinion())
+    assert diagnosis.would_settle_it == ()
+    alone = triage([*_decisive()[:1], untestable, *_decisive()[2:]], has_baseline=True, opinion=_opinion())
+    assert "settle EDX204" in alone.would_settle_it
+
+
+def test_where_all_prompts_agree_the_interval_shrinks_with_the_prompts():
+    # The exact binomial interval of no prompt of n ends at 1 - 0.00625 ** (1 / n): 0.191 at 24, under 0.1 from 49 on.
+    upper = 1 - 0.00625 ** (1 / 24)
+    needed = prompts_needed(_rate(0.0, upper, 24))
+    assert needed is not None
+    assert 49 <= needed <= 54
+    assert 1 - 0.00625 ** (1 / needed) < 0.1
