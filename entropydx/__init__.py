@@ -78,7 +78,8 @@ def trajectory(*checkpoints: str | Path, progress: Progress | None = None, **set
     Returns
     -------
     Trajectory
-        Its `exit_code` is that of the last checkpoint's diagnosis.
+        Its `exit_code` is that of the last checkpoint's diagnosis; 2 when a newer one of the directory, named in
+        `left_out`, could not be diagnosed.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from entropydx.errors import CheckpointError
+from entropydx.errors import CheckpointError, reading
 from entropydx.layouts import PICKLES, huggingface_subdirs, refusal
 from entropydx.protocols import EngineOptions
 
@@ -86,6 +86,7 @@ class WeightFacts:
     """Weights are stored in fewer than 16 bits."""
 
 
+@reading(CheckpointError)
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object of a JSON file of a checkpoint.
 
@@ -105,6 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+@reading(CheckpointError)
 def safetensors_header(path: Path) -> dict[str, dict[str, Any]]:
     """Return name to `{dtype, shape, data_offsets}` of a safetensors file, having checked that it is complete.
 
@@ -132,6 +134,7 @@ def safetensors_header(path: Path) -> dict[str, dict[str, Any]]:
     return header
 
 
+@reading(CheckpointError)
 def resolve(ref: str, options: EngineOptions) -> Checkpoint:
     """Find and recognise a checkpoint; no weight is read beyond the headers.
 
@@ -309,6 +312,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@reading(CheckpointError)
 def fingerprint(checkpoint: Checkpoint) -> str:
     """Return a sha256 over the full contents of config, tokenizer and weight files (adapter and base for PEFT).
 
@@ -320,15 +324,13 @@ def fingerprint(checkpoint: Checkpoint) -> str:
         A file cannot be read.
     """
     labels, paths = zip(*sorted(_files(checkpoint)), strict=True)
-    try:
-        with ThreadPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
-            digests = list(pool.map(_sha256, paths))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {error.filename}: {error.strerror}") from error
+    with ThreadPoolExecutor(min(len(paths), os.cpu_count() or 1)) as pool:
+        digests = list(pool.map(_sha256, paths))
     lines = "".join(f"{label}\0{digest}\n" for label, digest in zip(labels, digests, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+@reading(CheckpointError)
 def weight_facts(checkpoint: Checkpoint) -> WeightFacts:
     """Return what the headers of the weight files say about size and precision; for PEFT, adapter and base together.
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get
 
 from entropydx import types
 from entropydx.errors import ReportError
-from entropydx.types import FAILURES, SCHEMA_VERSION, Report, Trajectory
+from entropydx.types import FAILURES, SCHEMA_VERSION, TRAJECTORY_VERSION, Report, Trajectory
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -120,13 +120,18 @@ def load_trajectory(path: Path | str) -> Trajectory:
     Raises
     ------
     ReportError
-        The file cannot be read, or is not such a document.
+        The file cannot be read, is not such a document, or has another `schema_version`.
     """
     hint = "give the document of `entropydx trajectory --json FILE`"
     try:
-        return from_line(Trajectory, _text_of(path, hint), str(path))
+        found = from_line(Trajectory, _text_of(path, hint), str(path))
     except ReportError as error:
         raise ReportError(error.message, hint) from error
+    if found.schema_version != TRAJECTORY_VERSION:
+        wrong = f"schema_version is {json.dumps(found.schema_version)}, and this entropydx reads"
+        again = "write it again with the same `entropydx trajectory` command, which draws nothing"
+        raise ReportError(f"{path}: {wrong} {json.dumps(TRAJECTORY_VERSION)}", again)
+    return found
 
 
 def _text_of(path: Path | str, hint: str) -> str:

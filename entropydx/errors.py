@@ -19,8 +19,10 @@ means "a failure was diagnosed". Missing evidence is data (`types.Missing`), not
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+import errno
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -115,3 +117,50 @@ class ImportFileError(EntropydxError):
 
 class ReportError(EntropydxError):
     """A file that is not a report of this schema."""
+
+
+# ── what the operating system refuses ─────────────────────────────────────────────────────────────
+
+REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "ask for the right to it: `ls -ld` says who has it"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on that disk"),
+    errno.EROFS: "the disk cannot be written to: name a place on another one",
+    errno.ENAMETOOLONG: "no file has so long a name: is it a path?",
+    errno.ELOOP: "the link leads to itself",
+    errno.EMFILE: "raise the limit on open files: `ulimit -n`",
+    errno.EIO: "the disk or the network behind it fails",
+}
+"""How to mend what an operating system says no to."""
+
+
+@contextlib.contextmanager
+def reading(kind: type[EntropydxError], what: object = "") -> Iterator[None]:
+    """Turn what the operating system refuses into a deliberate error that names the file.
+
+    Parameters
+    ----------
+    kind : type
+        Of the error.
+    what : object
+        Names the file where the system does not.
+
+    Raises
+    ------
+    EntropydxError
+        Of that kind. An error that names no file, where none is given either, is of something else: it goes through.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and not what:
+            raise
+        raise kind(f"cannot read {error.filename or what}: {_reason(error)}", remedy(error)) from error
+
+
+def remedy(error: OSError) -> str:
+    """Return how to mend an error of the operating system; "" where its message says it all."""
+    return REMEDIES.get(error.errno or 0, "")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or " ".join(str(error).split()) or type(error).__name__

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from entropydx import __version__, document, pipeline, plugins, sampling, stats, store, verifiers
-from entropydx.errors import ConfigError, ImportFileError, VerifierError, nearest
+from entropydx.errors import ConfigError, ImportFileError, VerifierError, nearest, reading
 from entropydx.protocols import Importer, Progress, Silent
 from entropydx.provenance import RUNS, Provenance
 from entropydx.rational import parse_rational
@@ -72,6 +73,7 @@ class Side:
     groups: tuple[Group, ...]
 
 
+@reading(ImportFileError)
 def run_import(job: ImportJob, progress: Progress | None = None) -> Report:
     """Read files, write a run directory, and return the report.
 
@@ -83,7 +85,7 @@ def run_import(job: ImportJob, progress: Progress | None = None) -> Report:
     """
     progress = progress or Silent()
     name, importer = find_importer(job.path, job.tool)
-    _check_options(name, importer, job.options)
+    _check_options(name, importer, job.options, job.baseline_step)
     progress.start("reading", None)
     imported = _read(importer, job.path, job.options)
     ours, theirs = _side(job.path, imported, job.options, progress), None
@@ -116,6 +118,10 @@ def find_importer(path: Path, tool: str = AUTO) -> tuple[str, Importer]:
     importers: dict[str, Importer] = plugins.load_all("importer")
     found = [name for name, importer in importers.items() if importer.recognises(path)]
     special = [name for name in found if name != FALLBACK] or found
+    if not special:
+        for file in (path, *path.glob("*")):
+            if not os.access(file, os.R_OK):
+                raise ImportFileError(f"cannot read {file}", "ask for the right to it: `ls -ld` says who has it")
     if len(special) != 1:
         problem = (
             f"more than one tool may have written it: {', '.join(special)}" if special else "no tool is recognised"
@@ -124,7 +130,12 @@ def find_importer(path: Path, tool: str = AUTO) -> tuple[str, Importer]:
     return special[0], importers[special[0]]
 
 
-def _check_options(name: str, importer: Importer, options: ImportOptions) -> None:
+def _check_options(name: str, importer: Importer, options: ImportOptions, before: int | None) -> None:
+    asked = {"--step": options.step, "--baseline-step": before, "--tokenizer": options.tokenizer}
+    for flag, value in asked.items():
+        # A plugin of before this attribute looks at whatever it likes.
+        if value is not None and flag.rpartition("-")[2] in getattr(importer, "ignores", ()):
+            raise ConfigError(f"{flag} {value} changes nothing: importer '{name}' does not look at it", "leave it out")
     for field_name, column in options.map.items():
         if field_name not in importer.fields:
             problem = f"--map {field_name}={column}: no field '{field_name}' of {name}"

@@ -19,7 +19,7 @@ from typing import Any, Literal, NoReturn
 
 from entropydx import document, pipeline, store
 from entropydx.config import RunConfig, parse_shard
-from entropydx.errors import EngineError, RunStoreError
+from entropydx.errors import EngineError, RunStoreError, reading
 from entropydx.planning import Plan, plan_for
 from entropydx.protocols import Progress, Silent
 from entropydx.provenance import Provenance, run_directory, stored_training
@@ -353,5 +353,5 @@ def _join(to: Path, held: Path, others: Sequence[Path]) -> int:
 
 def _whole_lines(file: Path) -> Iterator[bytes]:
     if file.is_file():
-        with file.open("rb") as handle:
+        with reading(RunStoreError, file), file.open("rb") as handle:
             yield from (line for line in handle if line.endswith(b"\n"))

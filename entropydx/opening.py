@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from entropydx import plugins
+from entropydx.checkpoint import HUB_ID
 from entropydx.config import RunConfig
 from entropydx.errors import ConfigError
 from entropydx.fleet import Fleet, local_fleet
 from entropydx.protocols import Engine, EngineOptions, Progress
 from entropydx.types import Role
+
+SERVERLESS = ("hf", "vllm", "synthetic")
+"""Engines that have the model themselves: they ask no server, and know its vocabulary."""
 
 
 def hire(config: RunConfig) -> Fleet | None:
@@ -48,8 +53,7 @@ def open_engines(config: RunConfig, progress: Progress, fleet: Fleet | None = No
     fleet : Fleet, optional
         Workers that are there already; None hires what the configuration asks for, for these engines alone.
     """
-    if config.engine == "hf" and (config.endpoint or config.baseline_endpoint):
-        raise ConfigError("engine 'hf' asks no server, and an endpoint is given", "add --engine openai")
+    _check_used(config)
     fleet = fleet or hire(config)
     options = EngineOptions(
         base_model=config.base_model,
@@ -74,7 +78,34 @@ def open_engines(config: RunConfig, progress: Progress, fleet: Fleet | None = No
         theirs = config.baseline_endpoint or config.endpoint
         engines["baseline"] = opened(config.baseline, replace(options, endpoint=theirs))
         _check_told_apart(engines, theirs != config.endpoint)
+    _check_base_model(config, engines, progress)
     return engines
+
+
+def _check_used(config: RunConfig) -> None:
+    """Refuse settings that the engine has no use for: whoever gave them means another one."""
+    if config.engine not in SERVERLESS:
+        return
+    if config.endpoint or config.baseline_endpoint:
+        raise ConfigError(f"engine '{config.engine}' asks no server, and an endpoint is given", "add --engine openai")
+    if config.vocab_size:
+        raise ConfigError(
+            f"engine '{config.engine}' knows the model's vocabulary, and --vocab-size {config.vocab_size} is given",
+            "leave it out, or add --engine openai: it is for a model that only a server has",
+        )
+
+
+def _check_base_model(config: RunConfig, engines: Mapping[Role, Engine], progress: Progress) -> None:
+    """Refuse a base model that is not there, and remark on one that nothing needs: of several, one may be an adapter.
+
+    An adapter whose base model is not there is refused when it is opened.
+    """
+    if config.base_model is None or any(engine.info.format == "peft" for engine in engines.values()):
+        return
+    problem = f"--base-model {config.base_model} changes nothing: {config.checkpoint} is no PEFT adapter"
+    if not (Path(config.base_model).expanduser().exists() or HUB_ID.fullmatch(config.base_model)):
+        raise ConfigError(f"{problem}, and nothing is at {config.base_model}", "leave --base-model out")
+    progress.warn(problem)
 
 
 def _check_told_apart(engines: Mapping[Role, Engine], two_servers: bool) -> None:

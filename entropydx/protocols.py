@@ -189,6 +189,8 @@ class Importer(Protocol):
     """The tool as it writes itself: `TRL`, `lm-evaluation-harness`."""
     fields: tuple[str, ...]
     """What `--map` may name a column for."""
+    ignores: tuple[str, ...]
+    """Options that it does not look at, of `step` and `tokenizer`: a user who gives one is told so."""
 
     def recognises(self, path: Path) -> bool:
         """Return whether a file or directory is of this tool, by its names and its first bytes; never raises."""

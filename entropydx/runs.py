@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from entropydx import document, stats, store
-from entropydx.errors import RunStoreError
+from entropydx.errors import RunStoreError, reading
 from entropydx.measuring import measure
 from entropydx.planning import chosen_probes
 from entropydx.protocols import Probe
@@ -50,11 +50,13 @@ class Run:
     """Empty when only the report is at hand."""
 
 
+@reading(RunStoreError)
 def is_run(path: Path) -> bool:
     """Return whether a path is a report file or a run directory, and not a checkpoint."""
     return (path.is_file() and path.suffix == ".json") or (path / store.MANIFEST).is_file()
 
 
+@reading(RunStoreError)
 def open_run(path: Path, *, with_samples: bool = True) -> Run:
     """Return the report of a run directory with its samples, or that of a report file alone.
 
@@ -66,16 +68,17 @@ def open_run(path: Path, *, with_samples: bool = True) -> Run:
     Raises
     ------
     RunStoreError
-        The directory holds no finished run, or has lost a part of it.
+        The directory holds no finished run, or only a shard of one, or has lost a part of it.
     ReportError
         The report is not one of this schema.
     """
     if path.is_file():
         return Run(path=path, report=document.load_report(path))
     manifest = finished(path)
+    origin = Provenance.from_manifest(manifest)
     if not (path / store.REPORT).is_file():
         raise _interrupted(path)
-    samples = samples_of(path, Provenance.from_manifest(manifest), manifest) if with_samples else {}
+    samples = samples_of(path, origin, manifest) if with_samples else {}
     return Run(path=path, report=document.load_report(path / store.REPORT), samples=samples)
 
 

@@ -30,6 +30,8 @@ SCORED = 0.7
 REBUILT = {"checkpoint", "suite", "suite_source", "budget", "tokens", "adaptive", "shard", "run_dir", "map"}
 """Settings that `command_line` does not write as they stand."""
 SIZES = {"prompts", "samples", "max_new_tokens"}
+OTHERS = "DIR..."
+"""What a command calls the directories of the other shards, where they were named by hand and are not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class DrawnShard:
     """Prompts of the whole run."""
     path: Path
     merge: str
-    """The command that puts the run together, when all its shards are complete."""
+    """The command that puts the run together, when all its shards are complete; may end in `OTHERS`."""
 
 
 # ── which prompts ─────────────────────────────────────────────────────────────────────────────────
@@ -245,5 +247,4 @@ def _merge(config: RunConfig, path: Path, count: int) -> str:
     if config.run_dir is None:
         stem = path.name.rpartition("-")[0]
         return f"entropydx merge {shlex.quote(str(path.with_name(stem)))}-*of{count}"
-    others = f" and the other {count - 1} shards' directories" if count > 1 else ""
-    return f"entropydx merge {shlex.quote(str(path))}{others}"
+    return f"entropydx merge {shlex.quote(str(path))}{f' {OTHERS}' if count > 1 else ''}"

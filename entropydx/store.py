@@ -29,7 +29,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
-from entropydx.errors import RunStoreError
+from entropydx.errors import RunStoreError, reading, remedy
 from entropydx.types import Completion, FloatArray, Group, IntArray, Prompt, Role, Samples, Score, VerifierSpec
 
 MANIFEST = "run.json"
@@ -170,7 +170,7 @@ class RunStore:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunStoreError(f"cannot make the run directory {path}: {error.strerror}") from error
+            raise RunStoreError(f"cannot make the run directory {path}: {error.strerror}", remedy(error)) from error
         self._lock = FileLock(path / "lock")
 
     def __enter__(self) -> Self:
@@ -315,6 +315,7 @@ class RunStore:
             raise _unwritable(to, error) from error
 
 
+@reading(RunStoreError)
 def cut_torn_tail(file: Path) -> None:
     """Cut off the last line of a file when it does not end in a newline: its writer was killed."""
     if not file.is_file():
@@ -340,6 +341,7 @@ def _scores_file(path: Path, part: str) -> Path:
     return path / f"scores-{part}.jsonl"
 
 
+@reading(RunStoreError)
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the content of a run's `run.json`.
 
@@ -355,14 +357,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if not path.exists():
             raise RunStoreError(f"nothing is at {path}", "give a run directory or a report file") from None
         raise RunStoreError(f"{path} is not a run directory: it has no {MANIFEST}") from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise RunStoreError(f"{file} is damaged: {error}", DAMAGED) from error
     if not isinstance(manifest, dict):
         raise RunStoreError(f"{file} is damaged: it is not an object", DAMAGED)
-    if manifest.get("store_version") != STORE_VERSION:
-        raise RunStoreError(
-            f"{file} has store_version {manifest.get('store_version')}", f"this version reads {STORE_VERSION}"
-        )
+    if (version := manifest.get("store_version")) != STORE_VERSION:
+        raise RunStoreError(f"{file} has store_version {version}", f"this version reads {STORE_VERSION}")
     if not isinstance(manifest.get("key"), dict):
         raise RunStoreError(f"{file} is damaged: it names no run", DAMAGED)
     return manifest
@@ -384,6 +384,7 @@ def read_scores(path: Path, part: str) -> list[Score]:
     return _read_lines(_scores_file(path, part), decode_score, "its text will be scored again")
 
 
+@reading(RunStoreError)
 def _read_lines(file: Path, decode: Callable[[str], T], after: str) -> list[T]:
     if not file.is_file():
         return []

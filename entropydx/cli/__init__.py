@@ -33,6 +33,7 @@ from entropydx.cli import (
     watch,
 )
 from entropydx.cli._ci import guard_streams
+from entropydx.cli._guard import Command, explained
 
 EXIT_CODES = (
     "Exit codes: 0 healthy, 1 a failure was diagnosed (or abnormal), 2 could not run, 3 inconclusive, "
@@ -48,21 +49,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("diagnose")(diagnose.command)
-app.command("trajectory")(trajectory.command)
-app.command("sweep")(sweep.command)
-app.command("compare")(compare.command)
-app.command("watch")(watch.command)
-app.command("gate")(gate.command)
-app.command("import")(import_.command)
-app.command("merge")(merge.command)
-app.command("triage")(triage.command)
-app.command("report")(report.command)
-app.command("explain")(explain.command)
-app.command("list")(listing.command)
-app.command("schema")(schema.command)
-app.command("doctor")(doctor.command)
-app.command("selftest")(selftest.command)
+app.command("diagnose", cls=Command)(diagnose.command)
+app.command("trajectory", cls=Command)(trajectory.command)
+app.command("sweep", cls=Command)(sweep.command)
+app.command("compare", cls=Command)(compare.command)
+app.command("watch", cls=Command)(watch.command)
+app.command("gate", cls=Command)(gate.command)
+app.command("import", cls=Command)(import_.command)
+app.command("merge", cls=Command)(merge.command)
+app.command("triage", cls=Command)(triage.command)
+app.command("report", cls=Command)(report.command)
+app.command("explain", cls=Command)(explain.command)
+app.command("list", cls=Command)(listing.command)
+app.command("schema", cls=Command)(schema.command)
+app.command("doctor", cls=Command)(doctor.command)
+app.command("selftest", cls=Command)(selftest.command)
 app.add_typer(organisms.app, name="organisms")
 app.add_typer(trials.app, name="trials")
 
@@ -89,7 +90,9 @@ def main() -> None:
     guard_streams()
     try:
         app()
-    except Exception:  # noqa: BLE001 - the last line of defence: CPython's own exit code for a crash is 1
+    except Exception as error:  # noqa: BLE001 - the last line of defence: CPython's own exit code for a crash is 1
+        if isinstance(error, OSError) and explained(error):  # of what no command prints, such as `--help`
+            sys.exit(2)
         traceback.print_exc()
         typer.echo("entropydx: this is a bug; nothing that was drawn is lost. Please report the lines above.", err=True)
         sys.exit(2)

@@ -1,33 +1,67 @@
-"""What every command does with an error: one line on stderr and the right exit code."""
+"""What every command does with an error, or with an empty value: one line on stderr and the right exit code."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec, TextIO
 
 import typer
+from typer.core import TyperCommand
 
 from entropydx.cli._ci import annotate
-from entropydx.errors import EntropydxError
+from entropydx.errors import EntropydxError, remedy
 
 P = ParamSpec("P")
 COULD_NOT_RUN = 2
+SAFE = "nothing that was drawn is lost, and the same command goes on from there"
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one line to stderr and leave with a code."""
+    _say(message, code)
+    raise typer.Exit(code)
+
+
+def _say(message: str, code: int = COULD_NOT_RUN) -> None:
     from entropydx.reporters._words import visible
 
     # An error of another library that is quoted in the message may have lines of its own, and a name from a foreign
     # file may move the cursor.
     line = visible(" ".join(message.split()))
-    typer.echo(f"entropydx: {line}", err=True)
-    if code == COULD_NOT_RUN:
-        annotate("error", "entropydx could not run", line)
-    raise typer.Exit(code)
+    try:
+        typer.echo(f"entropydx: {line}", err=True)
+        if code == COULD_NOT_RUN:
+            annotate("error", "entropydx could not run", line)
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def explained(error: OSError) -> bool:
+    """Print one line about an error that is of the operating system; False where it is a bug.
+
+    An error that names a file is about that file. One that names none comes of writing to what is open: of documents
+    and samples that is told where they are written, so it is what goes to stdout or stderr.
+    """
+    if error.filename is None and not remedy(error):
+        return False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _give_up(stream)
+    place = "cannot write to stdout" if error.filename is None else f"cannot use {error.filename}"
+    _say(f"{place}: {error.strerror or error} ({remedy(error) or 'check that path'}; {SAFE})")
+    return True
+
+
+def _give_up(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere: python would complain again at exit, and change the exit code."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def guarded(command: Callable[P, int]) -> Callable[P, None]:
@@ -42,9 +76,36 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
         except KeyboardInterrupt:
             fail("interrupted; the same command resumes where it stopped", 130)
         except BrokenPipeError:
-            # The reader left; python would complain again while flushing at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(2) from None
+            _give_up(sys.stdout)  # the reader left
+            raise typer.Exit(COULD_NOT_RUN) from None
+        except OSError as error:
+            if not explained(error):
+                raise
+            raise typer.Exit(COULD_NOT_RUN) from None
         raise typer.Exit(code)
 
     return run
+
+
+class Command(TyperCommand):
+    """A command that takes no empty value: in a shell that is a variable that is not set.
+
+    An empty path would be the working directory, and an empty list of names everything or nothing.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an empty value before it becomes a path or a number."""
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        if not given.get("help"):
+            for param in self.get_params(ctx):
+                value = given.get(param.name)
+                values = value if isinstance(value, list | tuple) else (value,)
+                if any(isinstance(text, str) and not text.strip() for text in values):
+                    self._refuse(param)
+        return super().parse_args(ctx, args)
+
+    @staticmethod
+    def _refuse(param: Any) -> NoReturn:
+        if param.param_type_name == "argument":
+            fail(f"{param.metavar or param.name.upper()} is empty (is a shell variable not set?)", COULD_NOT_RUN)
+        fail(f"{param.opts[0]} is empty (is a shell variable not set? give a value, or leave it out)", COULD_NOT_RUN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -165,3 +166,6 @@ def check_writable(json: str | None) -> None:
         raise ConfigError(f"cannot write {json}: {parent} is not a directory")
     if Path(json).is_dir():
         raise ConfigError(f"cannot write {json}: it is a directory")
+    place = Path(json) if Path(json).exists() else parent
+    if not os.access(place, os.W_OK):
+        raise ConfigError(f"cannot write {json}: {place} is not yours to write to", "name another place")

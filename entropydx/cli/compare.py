@@ -76,13 +76,16 @@ def command(
     Exit codes: 1 something got worse or a failure appeared, 3 that cannot be told, or not whether the fix worked,
     2 it could not run (such as two runs that do not compare), else 0.
     """
-    flags = _options.given(locals())
+    arguments = locals()
+    flags = _options.given(arguments)
     from entropydx import comparisons
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_file, check_writable, emit_record, write_csv
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
     from entropydx.reporters._comparison import ComparisonReporter
 
+    check_apart(arguments)
     check_writable(json)
     check_file("--csv", csv)
     with ConsoleProgress(quiet=quiet) as progress:

@@ -75,10 +75,12 @@ def command(
     flags = _options.given(arguments)
     from entropydx import pipeline, plugins
     from entropydx.cli import _ci
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_file, check_writable, emit, write_html
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, resolve, settings
 
+    check_apart(arguments)
     check_writable(json)
     check_file("--html", html)
     plugins.load("reporter", format)
@@ -107,9 +109,11 @@ def _draw_shard(config: RunConfig, arguments: Mapping[str, Any]) -> int:
         raise ConfigError(f"a shard has no report for {', '.join(given)}", "give it to `entropydx merge`")
     with ConsoleProgress(quiet=arguments["quiet"]) as progress:
         drawn = shards.draw(config, progress)
+    others = f", where {shards.OTHERS} is the directory of every other shard"
     typer.echo(
         f"entropydx: shard {drawn.index}/{drawn.count} is complete, {drawn.n_prompts} of {drawn.n_whole} prompts in "
-        f"{drawn.path}; no verdict yet: when all shards are complete, run `{drawn.merge}`",
+        f"{drawn.path}; no verdict yet: when all shards are complete, run `{drawn.merge}`"
+        f"{others if drawn.merge.endswith(shards.OTHERS) else ''}",
         err=True,
     )
     return 0

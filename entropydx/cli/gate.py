@@ -93,11 +93,13 @@ def command(
     arguments = locals()
     from entropydx import gating
     from entropydx.cli import _ci
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_file, check_writable, emit_record, write_html
     from entropydx.policy import load_policy
     from entropydx.reporters._gate import GateReporter
     from entropydx.runs import open_run
 
+    check_apart(arguments)
     check_writable(json)
     check_file("--html", html)
     _ci.prepare(junit=junit, gitlab=gitlab)

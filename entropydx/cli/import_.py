@@ -71,7 +71,9 @@ def command(
 
     What the tool did not write down is missing, and what needs it is neither found nor ruled out.
     """
+    arguments = locals()
     from entropydx import importing, plugins
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_writable, emit
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.errors import ConfigError
@@ -91,6 +93,7 @@ def command(
     job = importing.ImportJob(
         path=path, tool=from_, options=options, baseline=baseline, baseline_step=baseline_step, run_dir=run_dir
     )
+    check_apart(arguments)
     check_writable(json)
     plugins.load("reporter", format)
     with ConsoleProgress(quiet=quiet) as progress:

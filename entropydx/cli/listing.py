@@ -17,6 +17,7 @@ def command(
 ) -> int:
     """List the plugins of a kind, or the labels, with a line each."""
     from entropydx import plugins
+    from entropydx.errors import PluginNotFoundError
     from entropydx.triage import MEANING
 
     kind = kind.removesuffix("s") if kind not in plugins.PACKAGES else kind
@@ -26,6 +27,8 @@ def command(
         for label, meaning in MEANING.items():
             typer.echo(f"{label:26}{meaning}")
         return 0
+    if kind not in plugins.PACKAGES:
+        raise PluginNotFoundError("kind of plugin", kind, [*plugins.PACKAGES, "label"])
     for name in plugins.names(kind):
         typer.echo(f"{name:26}{_headline(kind, name)}")
     return 0

@@ -25,10 +25,13 @@ def command(
     exit_zero: _options.ExitZero = False,
 ) -> int:
     """Put the shards of a run together, and measure and judge it as `diagnose` does, without torch or weights."""
+    arguments = locals()
     from entropydx import merging, plugins
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_writable, emit
     from entropydx.cli._progress import ConsoleProgress
 
+    check_apart(arguments)
     check_writable(json)
     plugins.load("reporter", format)
     with ConsoleProgress(quiet=quiet) as progress:

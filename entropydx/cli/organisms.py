@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from entropydx.cli._guard import guarded
+from entropydx.cli._guard import Command, guarded
 from entropydx.errors import ConfigError
 
 app = typer.Typer(help="List and grow small checkpoints with a known failure.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 @guarded
 def list_recipes() -> int:
     """List the recipes: name, failure, cause; for a series of checkpoints, the step at which its failure sets in."""
@@ -30,7 +30,7 @@ def list_recipes() -> int:
     return 0
 
 
-@app.command("grow")
+@app.command("grow", cls=Command)
 @guarded
 def grow(
     name: Annotated[str, typer.Argument(help="A recipe's name, see `entropydx organisms list`.")],
@@ -77,7 +77,7 @@ def _say_truth(check: dict[str, Any]) -> None:
     typer.echo(f"so it is: {check['label']}")
 
 
-@app.command("lab")
+@app.command("lab", cls=Command)
 @guarded
 def lab(
     names: Annotated[list[str], typer.Argument(help="Recipes, or patterns such as 'grid-*'; see `organisms list`.")],

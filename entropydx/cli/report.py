@@ -30,10 +30,13 @@ def command(
     Nothing is measured or judged again (`entropydx triage` does). Exit code 0 when the page is written, whatever the
     verdict on it.
     """
+    arguments = locals()
     from entropydx import document
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_writable, write_html
     from entropydx.runs import open_run
 
+    check_apart(arguments)
     check_writable(html)
     series = None if trajectory is None else document.load_trajectory(trajectory)
     write_html(open_run(run), html, trajectory=series)

@@ -45,12 +45,15 @@ def command(
     Exits 0 when no figure is worse than the committed one (docs/reference/quality.json), 1 when one is, or when --full
     changes a verdict, 2 when it could not run.
     """
+    arguments = locals()
     import dataclasses
 
     from entropydx import document, selftest
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_writable, print_quality, write
     from entropydx.cli._progress import ConsoleProgress
 
+    check_apart(arguments)
     check_writable(json)
     folder = cases or selftest.CASES
     with ConsoleProgress(quiet=quiet) as progress:

@@ -64,13 +64,16 @@ def command(
     Exit codes: 2 a checkpoint could not run, else 1 one has a failure or is abnormal, else 3 one is inconclusive,
     else 0.
     """
-    flags = _options.given(locals())
+    arguments = locals()
+    flags = _options.given(arguments)
     from entropydx import sweeps
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_file, check_writable, emit_record, write_csv
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
     from entropydx.reporters._sweep import SweepReporter
 
+    check_apart(arguments)
     check_writable(json)
     check_file("--csv", csv)
     with ConsoleProgress(quiet=quiet) as progress:

@@ -65,17 +65,23 @@ def command(
 ) -> int:
     """Diagnose a series of checkpoints: when a failure began, what moved first, the entropy law, where to go back to.
 
-    The exit code is that of the last checkpoint's diagnosis.
+    The exit code is that of the last checkpoint's diagnosis; 2 when a newer one in RUN_DIR could not be diagnosed.
     """
-    flags = _options.given(locals())
+    arguments = locals()
+    flags = _options.given(arguments)
     from entropydx import trajectories
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_writable, emit_record
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, settings
     from entropydx.reporters._trajectory import TrajectoryReporter
 
+    check_apart(arguments)
     check_writable(json)
     with ConsoleProgress(quiet=quiet) as progress:
         found = trajectories.trace(checkpoints, settings(flags, "the command line"), load_project(config), progress)
+    if quiet and found.undiagnosed is not None:  # exit code 2 is never without its reason
+        newest = found.undiagnosed
+        typer.echo(f"entropydx: {newest.name}, the newest, could not be diagnosed: {newest.reason}", err=True)
     show = TrajectoryReporter(verbose=verbose).render_to
     return emit_record(found, show, json=json, format=format, quiet=quiet, exit_zero=exit_zero)

@@ -29,13 +29,16 @@ def command(
 
     With another training configuration, or another stage, it recommends for that.
     """
-    flags = _options.given(locals())
+    arguments = locals()
+    flags = _options.given(arguments)
     from entropydx import pipeline, plugins
     from entropydx.cli import _ci
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import check_file, check_writable, emit, write_html
     from entropydx.config import settings
     from entropydx.runs import Run, stored_samples
 
+    check_apart(arguments)
     check_writable(json)
     check_file("--html", html)
     plugins.load("reporter", format)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entropydx.cli._guard import guarded
+from entropydx.cli._guard import Command, guarded
 from entropydx.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 
-@app.command("run")
+@app.command("run", cls=Command)
 @guarded
 def run(
     out: Annotated[Path, typer.Option(help="Directory of the outcomes; what is there is not run again.")],
@@ -40,7 +40,7 @@ def run(
     return 0
 
 
-@app.command("table")
+@app.command("table", cls=Command)
 @guarded
 def show(
     out: Annotated[Path, typer.Argument(help="Directory of the outcomes.")],

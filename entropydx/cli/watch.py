@@ -112,17 +112,20 @@ def command(
 ) -> int:
     """Watch a training run: diagnose its checkpoints as they appear, and raise the alarm when one fails the policy.
 
-    Exit codes: 1 an alarm went off, 0 none did, 3 nothing could be decided, 2 could not run, 130 interrupted (the same
-    command goes on). They are about the whole log, also what is in it from before.
+    Exit codes: 1 an alarm went off, 0 none did, 3 nothing could be decided, 2 could not run or the newest checkpoint
+    could not be diagnosed, 130 interrupted (the same command goes on). They are about the whole log, also what is in
+    it from before.
     """
     arguments = {**locals(), "command": command_, "all": all_ or None}
     flags = _options.given(arguments)
     from entropydx import watching
+    from entropydx.cli._apart import check_apart
     from entropydx.cli._output import ZEROED
     from entropydx.cli._progress import ConsoleProgress
     from entropydx.config import load_project, project_table, settings
     from entropydx.policy import load_policy
 
+    check_apart(arguments)
     table, where = project_table(policy)
     job = watching.Job(
         run=run,

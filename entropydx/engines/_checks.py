@@ -42,10 +42,17 @@ class Limits:
         too_long = [i for i, w in enumerate(work) if w.width + max_new_tokens > self.context]
         if too_long:
             item = work[too_long[0]]
+            room = self.context - item.width
+            what = f"prompt '{item.prompt_id}' has {item.width} tokens"
+            if room < 1:
+                raise ContextError(
+                    f"{what}, which leaves no room for an answer in the model's context of {self.context}",
+                    "shorten the prompt, or leave it out of the suite",
+                    too_long,
+                )
             raise ContextError(
-                f"prompt '{item.prompt_id}' has {item.width} tokens, and with {max_new_tokens} new "
-                f"ones it passes the model's context of {self.context}",
-                f"use --max-new-tokens {max(1, self.context - item.width)} or less, or a shorter prompt",
+                f"{what}, and with {max_new_tokens} new ones it passes the model's context of {self.context}",
+                f"use --max-new-tokens {room} or less, or a shorter prompt",
                 too_long,
             )
         for item in work:

@@ -5,58 +5,29 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import logging
 import math
-import pickle
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, modeling_gguf_pytorch_utils
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import is_accelerate_available
-from transformers.utils import logging as hf_logging
 
 from entropydx.checkpoint import Checkpoint, WeightFacts, read_json, safetensors_header
+from entropydx.engines._damage import loading, quiet
 from entropydx.engines._memory import is_out_of_memory
 from entropydx.engines._packed import pack
 from entropydx.errors import CheckpointError, ConfigError, EngineError
 from entropydx.protocols import EngineOptions, Progress
 
-_DAMAGE = (
-    OSError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    RuntimeError,
-    SafetensorError,
-    StrictDataclassError,
-)
-"""What transformers, peft and safetensors raise on files that do not belong together."""
 EMBEDDINGS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "tok_embeddings", "lm_head", "embed_out")
 """What architectures call the modules whose height is the vocabulary."""
+UNTOLD = "sequence-length-is-longer-than-the-specified-maximum"
+"""A remark of transformers on long prompts, which `Limits` refuses."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' bars and remarks; what matters in them is raised or told through `Progress`."""
-    bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
-    hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()
 
 
 @contextlib.contextmanager
@@ -71,27 +42,6 @@ def _without_gguf_bar() -> Iterator[None]:
         yield
     finally:
         modeling_gguf_pytorch_utils.tqdm = original
-
-
-@contextlib.contextmanager
-def _reading(what: str, checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn the many errors of a damaged or unsupported checkpoint into one line."""
-    try:
-        with _quiet():
-            yield
-    except ImportError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"loading the {what} of {checkpoint.path} needs a package: {reason}") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"a pickle of {checkpoint.path} is damaged, or asks for code that weights do not need: not loaded",
-            "get the weights as safetensors",
-        ) from error
-    except _DAMAGE as error:
-        if is_out_of_memory(error):
-            raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"cannot load the {what} of {checkpoint.path}: {reason}") from error
 
 
 def _source(checkpoint: Checkpoint, options: EngineOptions) -> tuple[str, dict[str, Any]]:
@@ -112,7 +62,7 @@ def load_config(checkpoint: Checkpoint, options: EngineOptions) -> Any:
     model = checkpoint.model
     if model.format == "hf":
         _check_code(model, options)
-    with _reading("config", model):
+    with loading("config", model):
         where, kwargs = _source(model, options)
         config = AutoConfig.from_pretrained(where, **kwargs)
     known = {name for names in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() for name in _as_tuple(names)}
@@ -157,9 +107,11 @@ def load_tokenizer(checkpoint: Checkpoint, options: EngineOptions) -> Any:
     CheckpointError
         The tokenizer files are missing or damaged.
     """
-    with _reading("tokenizer", checkpoint.tokenizer):
+    with loading("tokenizer", checkpoint.tokenizer):
         where, kwargs = _source(checkpoint.tokenizer, options)
-        return AutoTokenizer.from_pretrained(where, **kwargs)
+        tokenizer = AutoTokenizer.from_pretrained(where, **kwargs)
+    getattr(tokenizer, "deprecation_warnings", {})[UNTOLD] = True
+    return tokenizer
 
 
 def asked_sampling(checkpoint: Checkpoint) -> tuple[float, float] | None:
@@ -268,8 +220,9 @@ def load_model(
     if mapped:
         # Straight to the GPUs, never through host memory; quantised weights cannot be moved afterwards.
         kwargs["device_map"] = "auto" if placement.spread else placement.device
+    kwargs["ignore_mismatched_sizes"] = True  # transformers' own error does not say which; `_check_complete` does
     try:
-        with _reading("weights", model), _without_gguf_bar():
+        with loading("weights", model), _without_gguf_bar():
             loaded, report = AutoModelForCausalLM.from_pretrained(
                 where, dtype=placement.dtype, output_loading_info=True, **kwargs
             )
@@ -297,6 +250,14 @@ def _dequantise(kwargs: dict[str, Any]) -> None:
 
 
 def _check_complete(model: Checkpoint, report: dict[str, Any], progress: Progress) -> None:
+    misfits = sorted((name, tuple(there), tuple(wanted)) for name, there, wanted in report.get("mismatched_keys", ()))
+    if misfits:
+        name, there, wanted = misfits[0]
+        raise CheckpointError(
+            f"{len(misfits)} weights of {model.path} do not fit its config, such as {name}: "
+            f"{_shape(there)} in the file, {_shape(wanted)} by the config",
+            "copy the config.json that these weights were saved with",
+        )
     missing = sorted(report.get("missing_keys", ()))
     if missing:
         raise CheckpointError(
@@ -306,6 +267,10 @@ def _check_complete(model: Checkpoint, report: dict[str, Any], progress: Progres
     unexpected = sorted(report.get("unexpected_keys", ()))
     if unexpected:
         progress.warn(f"{model.path} has {len(unexpected)} unused weights, such as {unexpected[0]}")
+
+
+def _shape(sizes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _resize_embeddings(model: Any, n_rows: int) -> None:
@@ -353,7 +318,7 @@ def _apply_adapter(model: Any, checkpoint: Checkpoint, n_rows: int) -> Any:
     except ImportError as error:
         raise CheckpointError("loading an adapter needs a package", "pip install 'entropydx[peft]'") from error
     where = str(checkpoint.path)
-    with _reading("adapter", checkpoint):
+    with loading("adapter", checkpoint):
         config = PeftConfig.from_pretrained(where)
         if config.is_prompt_learning:
             raise CheckpointError(
@@ -372,6 +337,6 @@ def count_parameters(config: Any, options: EngineOptions) -> int:
     config = copy.deepcopy(config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    with _quiet(), torch.device("meta"):
+    with quiet(), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
     return sum(p.numel() for p in model.parameters())

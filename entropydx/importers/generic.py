@@ -63,6 +63,7 @@ class Generic:
 
     tool = "the generic format"
     fields: tuple[str, ...] = tuple(FIELDS)
+    ignores: tuple[str, ...] = ("tokenizer",)
 
     def recognises(self, path: Path) -> bool:
         """Return whether the first row has a text and a prompt."""

@@ -43,6 +43,7 @@ class Inspect:
 
     tool = "Inspect"
     fields: tuple[str, ...] = PROMPT_FIELDS
+    ignores: tuple[str, ...] = ("step", "tokenizer")
 
     def recognises(self, path: Path) -> bool:
         """Return whether a file begins as a log does."""

@@ -46,6 +46,7 @@ class Lighteval:
 
     tool = "lighteval"
     fields: tuple[str, ...] = PROMPT_FIELDS
+    ignores: tuple[str, ...] = ("step", "tokenizer")
 
     def recognises(self, path: Path) -> bool:
         """Return whether the file has the columns of details."""

@@ -46,6 +46,7 @@ class LmEval:
 
     tool = "lm-evaluation-harness"
     fields: tuple[str, ...] = PROMPT_FIELDS
+    ignores: tuple[str, ...] = ("step", "tokenizer")
 
     def recognises(self, path: Path) -> bool:
         """Return whether the rows have the harness's columns."""

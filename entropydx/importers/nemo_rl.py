@@ -62,6 +62,7 @@ class NemoRL:
 
     tool = "NeMo-RL"
     fields: tuple[str, ...] = PROMPT_FIELDS
+    ignores: tuple[str, ...] = ("tokenizer",)
 
     def recognises(self, path: Path) -> bool:
         """Return whether the first row has the columns that every file of samples has, in lists of one."""

@@ -73,6 +73,7 @@ class PrimeRL:
 
     tool = "prime-rl"
     fields: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
 
     def recognises(self, path: Path) -> bool:
         """Return whether the first row of a rank has the exporter's columns."""

@@ -94,6 +94,7 @@ class TRL:
 
     tool = "TRL"
     fields: tuple[str, ...] = (*PROMPT_FIELDS, "answer")
+    ignores: tuple[str, ...] = ("tokenizer",)
 
     def recognises(self, path: Path) -> bool:
         """Return whether files of these names are there, and completions have TRL's columns."""

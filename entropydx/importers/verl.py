@@ -62,6 +62,7 @@ class Verl:
 
     tool = "verl"
     fields: tuple[str, ...] = (*PROMPT_FIELDS, "answer")
+    ignores: tuple[str, ...] = ("tokenizer",)
 
     def recognises(self, path: Path) -> bool:
         """Return whether the first row is a rollout's, or a step of the file log."""

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from entropydx.errors import SuiteError
+from entropydx.errors import SuiteError, reading
 
 Record = tuple[str, dict[str, Any]]
 """Where it stands, and its fields."""
@@ -29,6 +29,7 @@ SPLITS = ("test", "validation", "train")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+(?::[\w.-]+){0,2}")
 
 
+@reading(SuiteError)
 def read_records(source: str | Path, limit: int | None = None) -> list[Record]:
     """Return the records of a suite, in order.
 

@@ -1,5 +1,6 @@
 """Every layout that a user may point at: opened, or refused with one line that says what to do next."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, LlamaForSequenceClassification
 
-from entropydx.checkpoint import fingerprint, resolve, safetensors_header, weight_facts
+from entropydx.checkpoint import fingerprint, read_json, resolve, safetensors_header, weight_facts
 from entropydx.engines.hf import HfEngine
 from entropydx.errors import CheckpointError
 from entropydx.protocols import EngineOptions, Silent
@@ -344,7 +345,9 @@ def test_weights_that_lack_a_layer_are_refused_and_never_filled_with_noise(model
 
 def test_weights_of_another_shape_are_refused(model_dir):
     edit_json(model_dir / "config.json", intermediate_size=64)
-    with pytest.raises(CheckpointError, match="cannot load the weights of") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"48 x 32 in the file, 64 x 32 by the config|32 x 48 in the file, 32 x 64 by"
+    ) as caught:
         sample(model_dir)
     assert "\n" not in str(caught.value)
 
@@ -445,7 +448,52 @@ def test_a_verl_checkpoint_of_an_unmerged_lora(original, model_dir):
 def test_a_run_directory_names_its_newest_checkpoint(tmp_path, pattern):
     for step in (9, 100, 20):
         (tmp_path / pattern.format(step)).mkdir()
-    refuses(tmp_path, f"the newest is {tmp_path / pattern.format(100)}")
+        (tmp_path / pattern.format(step) / "model.safetensors").touch()
+    message = refuses(tmp_path, f"the newest is {tmp_path / pattern.format(100)}")
+    assert "has none" not in message
+
+
+@pytest.mark.parametrize("left", [(), ("config.json", "optimizer.pt", "training_args.bin")])
+def test_a_checkpoint_without_weights_is_not_the_newest(tmp_path, left):
+    for step in (100, 200):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    for name in left:
+        (tmp_path / "checkpoint-200" / name).touch()
+    refuses(tmp_path, f"none of them has weights .*{tmp_path / 'checkpoint-200'}")
+    (tmp_path / "checkpoint-100" / "adapter_model.safetensors").touch()
+    newest = re.escape(str(tmp_path / "checkpoint-100"))
+    refuses(tmp_path, f"the newest is {newest} with weights: checkpoint-200 has none")
+
+
+def test_a_config_of_other_weights_is_told_by_a_tensor_and_both_shapes(model_dir):
+    edit_json(model_dir / "config.json", hidden_size=64)
+    with pytest.raises(CheckpointError, match=r"lm_head.weight: 261 x 32 in the file, 261 x 64 by the config \(copy"):
+        sample(model_dir)
+
+
+def test_a_damaged_tokenizer_file_is_named(model_dir):
+    (model_dir / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"tokenizer.json is not valid JSON: .* \(copy the file again\)"):
+        sample(model_dir)
+    (model_dir / "tokenizer.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"cannot load the tokenizer of .* \(copy the tokenizer's files"):
+        sample(model_dir)
+
+
+def test_what_the_system_refuses_is_an_error_of_the_checkpoint(model_dir, monkeypatch):
+    def refused(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    found = resolve(str(model_dir), EngineOptions())
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    for call in (
+        lambda: resolve(str(model_dir), EngineOptions()),
+        lambda: read_json(model_dir / "config.json"),
+        lambda: fingerprint(found),
+        lambda: weight_facts(found),
+    ):
+        with pytest.raises(CheckpointError, match=f"cannot read {model_dir}/.*: Permission denied"):
+            call()
 
 
 @pytest.mark.parametrize("level", ["", "_actor"])

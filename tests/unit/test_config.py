@@ -114,3 +114,31 @@ def test_a_budget_may_be_a_number_of_tokens(asked: str | int, tokens: int) -> No
 def test_a_budget_in_tokens_needs_rounds() -> None:
     with pytest.raises(ConfigError, match="needs rounds"):
         resolve("somewhere", Settings(budget="200k", adaptive=False))
+
+
+@pytest.mark.parametrize("key", ["baseline", "suite", "run_dir", "probes", "train_config", "endpoint", "ray"])
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_value_is_refused_wherever_it_stands(key: str, empty: str) -> None:
+    with pytest.raises(ConfigError, match=rf"the file: '{key}' is empty \(leave it out"):
+        settings({key.replace("_", "-"): empty}, "the file")
+
+
+def test_no_checkpoint_and_no_probe_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="name is empty"):
+        resolve("", Settings())
+    for probes in (",", " , ,"):
+        with pytest.raises(ConfigError, match="names no probe"):
+            resolve("x", Settings(probes=probes))
+    assert resolve("x", Settings(probes="token_entropy,")).probes == "token_entropy,"
+
+
+def test_a_directory_that_may_not_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    with pytest.raises(ConfigError, match=f"cannot read {tmp_path}/entropydx.toml: Permission denied"):
+        resolve(str(tmp_path), Settings())
+    with pytest.raises(ConfigError, match=r"cannot read entropydx\.toml: Permission denied"):
+        load_project()

@@ -1,6 +1,8 @@
 """The hf engine against transformers itself: teacher-forced forward passes, `generate`, and the softmax."""
 
 import copy
+import logging
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -466,7 +468,20 @@ def test_a_prompt_that_does_not_fit_is_refused_before_sampling(llama):
     ) as caught:
         engine.generate(PROMPTS, SamplingParams(n_samples=1, max_new_tokens=99))
     assert caught.value.indices == {3}, "which ones, so that others can be drawn"
+    assert "--max-new-tokens 98 or less" in caught.value.hint
     assert sample(engine, n=1, length=98, prompts=PROMPTS[3:])["p3"].completions[0].n_tokens <= 98
+
+
+@pytest.mark.parametrize("width", [128, 200])
+def test_a_prompt_longer_than_the_context_is_not_mended_by_fewer_tokens(llama, caplog, monkeypatch, width):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    edit_json(llama / "tokenizer_config.json", model_max_length=100)
+    engine = open_engine(llama)
+    monster = replace(PROMPTS[0], prompt="a" * width)
+    with pytest.raises(ContextError, match="leaves no room for an answer in the model's context of 128") as caught:
+        engine.generate([monster], SamplingParams(n_samples=1, max_new_tokens=1))
+    assert "max-new-tokens" not in str(caught.value)
+    assert "Token indices" not in caplog.text
 
 
 @pytest.mark.parametrize("wrong", [{"n_samples": 0}, {"max_new_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}])

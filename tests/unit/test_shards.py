@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from entropydx import merging, pipeline, plugins, shards, store
+from entropydx import merging, pipeline, plugins, runs, shards, store
 from entropydx.cli import app
 from entropydx.config import RunConfig, Settings, resolve
 from entropydx.errors import ConfigError, ContextError, EngineError, RunStoreError
@@ -264,6 +264,8 @@ def test_directories_of_shards_and_whole_runs_are_not_mixed_up(
 ) -> None:
     with pytest.raises(RunStoreError, match=r"shard 1/3 of a run, and a part of a run gets no verdict"):
         pipeline.retriage(three[0])
+    with pytest.raises(RunStoreError, match="this is shard 1/3 of a run, and a part of a run gets no verdict"):
+        runs.open_run(three[0])  # of `gate`, `report` and `compare`; it is complete, and was not interrupted
     with pytest.raises(RunStoreError, match=r"holds another run \(shard: 1/3 there, None now\)"):
         pipeline.diagnose(_config(three[0]))
     with pytest.raises(RunStoreError, match=r"holds another run \(shard: None there, 1/3 now\)"):
@@ -302,6 +304,17 @@ def test_a_shard_says_what_was_drawn_and_what_merges(tmp_path: Path, monkeypatch
     assert merged.exit_code == again.exit_code == json.loads(merged.stdout)["exit_code"]
     assert json.loads(again.stdout)["diagnosis"] == json.loads(merged.stdout)["diagnosis"]
     assert CliRunner().invoke(app, ["merge", *map(str, paths), "--quiet", "--exit-zero"]).exit_code == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_shards_that_were_named_by_hand_are_merged_by_a_command(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "my shard"
+    result = CliRunner().invoke(app, [*_words(_config(path), f"1/{count}"), "--quiet"])
+    assert result.exit_code == 0, result.stderr
+    commands = re.findall(r"`(.*?)`", result.stderr)
+    others = ["DIR..."] if count > 1 else []
+    assert [shlex.split(c) for c in commands] == [["entropydx", "merge", str(path), *others]]
+    assert ("where DIR... is the directory of every other shard" in result.stderr) is (count > 1)
 
 
 @pytest.mark.parametrize("flag", [("--json", "-"), ("--format", "json"), ("--verbose",), ("--exit-zero",)])
