@@ -58,7 +58,7 @@ class Bench:
         from entropydx.types import SamplingParams
 
         params = SamplingParams(n_samples=self.n_samples, max_new_tokens=self.n_tokens)
-        decoder = Decoder(self.model, self.stop_ids, params, CudaGraphs() if recorded else None)
+        decoder = Decoder(self.model, self.stop_ids, params, CudaGraphs(str(self.model.device)) if recorded else None)
         ordered = sorted(self.work, key=lambda w: w.width, reverse=True)
         return [len(row.token_ids) for row in Batches(Silent()).run(ordered, self.n_rows, decoder.run)]
 

@@ -99,7 +99,7 @@ def no_event_bound(n_prompts: int) -> float:
 
 def _widen_flat(ci: Interval | None, n_prompts: int, reach: _Reach) -> Interval | None:
     """Replace a zero-width interval: all prompts agreeing is not certainty about the next prompt."""
-    if ci is None or ci[1] - ci[0] > weighted.FLAT:
+    if ci is None or ci[1] - ci[0] > weighted.FLAT * max(1.0, abs(ci[0]), abs(ci[1])):
         return ci
     return reach(no_event_bound(max(n_prompts, 1)))
 

@@ -8,6 +8,7 @@ fixed tensors alone can be one (`_layouts.Fixed`).
 from __future__ import annotations
 
 import warnings
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -20,14 +21,21 @@ WARM_UP = 2
 
 
 class CudaGraphs:
-    """A recorder of steps on the current CUDA device; all recordings share their working memory.
+    """A recorder of steps on one CUDA device; recordings that live at a time share their working memory.
 
     Each recording is held against the step itself before it is used. Where one cannot be made, or gives other logits,
     that step and all later ones are run as they are, and a warning says so once.
+
+    Parameters
+    ----------
+    device : str
+        cuda or cuda:N, where all tensors of the steps are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
+        self._device = torch.device(device)
         self._pool: object = None
+        self._live: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
         self._fails = False
 
     def __call__(self, step: Step) -> Step:
@@ -37,7 +45,7 @@ class CudaGraphs:
         try:
             wanted, repeat = self._capture(step)
             fault = None if alike(repeat(), wanted) else "a recorded step gives other logits"
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:
             if is_out_of_memory(error):
                 raise
             fault = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -49,16 +57,21 @@ class CudaGraphs:
 
     def _capture(self, step: Step) -> tuple[Tensor, Step]:
         """Return the logits of a step, and what repeats it."""
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        beside.wait_stream(torch.cuda.current_stream())
+        here = torch.cuda.current_stream(self._device)
+        beside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        if not self._live:  # a pool without graphs is gone
+            self._pool = torch.cuda.graph_pool_handle()
+        beside.wait_stream(here)
         with torch.cuda.stream(beside):
             for _ in range(WARM_UP):
                 wanted = step()
-        torch.cuda.current_stream().wait_stream(beside)
+        here.wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):  # type: ignore[arg-type]
+        # The outer context is the steps' device, and brings torch back from the stream in which a capture failed.
+        with torch.cuda.stream(here), torch.cuda.graph(graph, pool=self._pool):  # type: ignore[arg-type]
             result = step()
+        self._live.add(graph)
+        result.fill_(torch.nan)  # what a recording of nothing would leave must not pass for a result
 
         def repeat() -> Tensor:
             graph.replay()

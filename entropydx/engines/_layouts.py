@@ -21,6 +21,7 @@ from torch import Tensor
 
 from entropydx.engines import _cache
 from entropydx.engines._forward import Forward, Prefix
+from entropydx.engines._memory import is_out_of_memory
 
 COMPACT_SHARE = 1 / 8
 """With nothing left to start, ended rows leave the batch once they are this share of it: one compaction costs about as
@@ -30,7 +31,7 @@ BUCKET = 128
 ALIGNMENT = 16
 """Columns that the widest step is a multiple of: torch would copy a mask of another width at every step."""
 FEW_ROWS = 8
-"""Fixed steps are not recorded for fewer rows: a step of one takes as long."""
+"""Batches of so many fixed rows are not halved: a step of one row takes as long."""
 TOLERANCE = {torch.float32: 1e-3}
 """Largest distance in total variation between the next-token distributions of two layouts."""
 HALF_TOLERANCE = 0.05
@@ -144,6 +145,31 @@ class Aligned(_Columns):
         return self._last(ids, lengths, longest)
 
 
+class _Static:
+    """The tensors of fixed rows, all at addresses that stay, and the step that reads and writes nothing else.
+
+    Apart from `Fixed`, so that the steps, which hold it, do not hold whatever holds them.
+    """
+
+    def __init__(self, forward: Forward, like: Prefix, n_rows: int, n_columns: int) -> None:
+        device = like.logits.device
+        self._forward = forward
+        self.layers = [_cache.FixedLayer(layer, n_rows, n_columns) for layer in like.cache.layers]
+        self._cache = copy.copy(like.cache)
+        self._cache.layers = self.layers
+        self.ids = torch.zeros((n_rows, 1), dtype=torch.long, device=device)
+        self.lengths = torch.ones(n_rows, dtype=torch.long, device=device)
+        self._rows, self._columns = (torch.arange(n, device=device) for n in (n_rows, n_columns))
+
+    def extend(self, n_rows: int, n_columns: int) -> Tensor:
+        """Return the logits of the first rows after their next token; they see the first columns."""
+        lengths = self.lengths[:n_rows]
+        mask = self._columns[:n_columns] < lengths[:, None]
+        for layer in self.layers:
+            layer.point(self._rows[:n_rows], lengths - 1, n_columns)
+        return self._forward.last(self.ids[:n_rows], mask[:, None, None], lengths[:, None] - 1, self._cache)
+
+
 class Fixed:
     """Rows that start in the first column of buffers that never move.
 
@@ -166,30 +192,25 @@ class Fixed:
     refills = True
 
     def __init__(self, forward: Forward, like: Prefix, n_rows: int, n_columns: int, record: Recorder) -> None:
-        self._forward, self._record = forward, record
-        device = like.logits.device
+        self._record = record
         self._n_rows, self._n_columns = n_rows, -(-n_columns // ALIGNMENT) * ALIGNMENT
-        self._layers = [_cache.FixedLayer(layer, n_rows, self._n_columns) for layer in like.cache.layers]
-        self._cache = copy.copy(like.cache)
-        self._cache.layers = self._layers
-        self._ids = torch.zeros((n_rows, 1), dtype=torch.long, device=device)
-        self._lengths = torch.ones(n_rows, dtype=torch.long, device=device)
-        self._rows, self._columns = (torch.arange(n, device=device) for n in (n_rows, self._n_columns))
+        self._static = _Static(forward, like, n_rows, self._n_columns)
         self._steps: dict[tuple[int, int], Step] = {}
 
     def place(self, rows: NDArray[np.int64], prefix: Prefix, places: Sequence[int], widths: Sequence[int]) -> None:
         """Write prompts into the first columns of their rows."""
-        device = self._ids.device
+        device = self._static.ids.device
         index, source_rows, counts = (torch.tensor(v, device=device) for v in (rows, places, widths))
-        for layer, source in zip(self._layers, prefix.cache.layers, strict=True):
+        for layer, source in zip(self._static.layers, prefix.cache.layers, strict=True):
             layer.place(index, source, source_rows, counts, max(widths))
 
     def step(self, ids: Tensor, lengths: Tensor, longest: int) -> Tensor:
         """Run the recorded step for the columns that running rows reach; the next one overwrites its logits."""
-        self._ids[: self._n_rows], self._lengths[: self._n_rows] = ids, lengths
+        static = self._static
+        static.ids[: self._n_rows], static.lengths[: self._n_rows] = ids, lengths
         key = self._n_rows, min(-(-longest // BUCKET) * BUCKET, self._n_columns)
         if key not in self._steps:
-            self._steps[key] = self._record(lambda: self._forward_once(*key))
+            self._steps[key] = self._record(lambda: static.extend(*key))
         return self._steps[key]()
 
     def leaving(self, running: NDArray[np.bool_]) -> NDArray[np.int64] | None:
@@ -201,17 +222,11 @@ class Fixed:
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Move the given rows to the front."""
-        index = torch.from_numpy(rows).to(self._ids.device)
-        for layer in self._layers:
+        index = torch.from_numpy(rows).to(self._static.ids.device)
+        for layer in self._static.layers:
             layer.gather(index)
         self._n_rows = len(rows)
-
-    def _forward_once(self, n_rows: int, n_columns: int) -> Tensor:
-        lengths = self._lengths[:n_rows]
-        mask = self._columns[:n_columns] < lengths[:, None]
-        for layer in self._layers:
-            layer.point(self._rows[:n_rows], lengths - 1, n_columns)
-        return self._forward.last(self._ids[:n_rows], mask[:, None, None], lengths[:, None] - 1, self._cache)
+        self._steps.clear()  # those of more rows
 
 
 def open_layout(forward: Forward, prefix: Prefix, n_rows: int, n_columns: int, record: Recorder | None) -> Layout:
@@ -228,11 +243,22 @@ def open_layout(forward: Forward, prefix: Prefix, n_rows: int, n_columns: int, r
     """
     if not _cache.is_alignable(prefix.cache):
         return Joined(forward)
-    if record is not None and forward.takes_any_mask and _cache.is_fixable(prefix.cache, n_columns):
-        small = Fixed(forward, prefix, 2, n_columns, lambda step: step)
-        if _agree(small, Aligned(forward, prefix, 2), prefix):
-            return Fixed(forward, prefix, n_rows, n_columns, record)
+    if record is not None and _serves(forward, prefix, n_columns):
+        return Fixed(forward, prefix, n_rows, n_columns, record)
     return Aligned(forward, prefix, n_rows)
+
+
+def _serves(forward: Forward, prefix: Prefix, n_columns: int) -> bool:
+    """Tell whether a model may have fixed rows: tried on two of them, against aligned ones."""
+    if not (forward.takes_any_mask and _cache.is_fixable(prefix.cache, n_columns)):
+        return False
+    try:
+        fixed = Fixed(forward, prefix, 2, n_columns, lambda step: step)
+        return _agree(fixed, Aligned(forward, prefix, 2), prefix)
+    except Exception as error:  # whatever a model's own code raises on a mask that it does not know
+        if is_out_of_memory(error):
+            raise
+        return False
 
 
 def _agree(one: Layout, other: Layout, prefix: Prefix) -> bool:

@@ -76,7 +76,7 @@ class HfEngine(LocalSampler):
             where = "several GPUs" if self._placement.spread else self._placement.device
             self._progress.warn(f"--cuda-graphs does nothing on {where}: it needs the whole model on one CUDA device")
             return None
-        return CudaGraphs()
+        return CudaGraphs(self._placement.device)
 
 
 engine = HfEngine

@@ -44,9 +44,9 @@ def entropies(group: Group) -> FloatArray:
     return np.concatenate([np.asarray(known(c.entropies), dtype=float) for c in group.completions])
 
 
-def _token_mean(groups: tuple[Group, ...]) -> stats.Statistic:
+def _token_mean(groups: tuple[Group, ...], per: float = 1.0) -> stats.Statistic:
     tokens = [entropies(g) for g in groups]
-    return stats.ratio_statistic(np.array([t.sum() for t in tokens]), np.array([float(len(t)) for t in tokens]))
+    return stats.ratio_statistic(np.array([t.sum() / per for t in tokens]), np.array([float(len(t)) for t in tokens]))
 
 
 def _sequence_mean(groups: tuple[Group, ...]) -> stats.Statistic:
@@ -125,8 +125,7 @@ class TokenEntropy:
             return Missing(name=name, reason="the engine did not report the vocabulary's size")
 
         def build(groups: tuple[Group, ...]) -> stats.Statistic:
-            mean = _token_mean(groups)
-            return lambda weights: mean(weights) / np.log(vocab_size)
+            return _token_mean(groups, np.log(vocab_size))
 
         return part.estimate(name, "share of ln V", build, bounds=(0, 1), per_token=True)
 

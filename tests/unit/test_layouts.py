@@ -1,6 +1,9 @@
 """Fixed rows against aligned ones and transformers itself; recorded steps by a tracer that repeats what it saw."""
 
+import contextlib
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -99,12 +102,12 @@ def test_rows_are_halved_once_half_of_them_ended_and_those_that_run_come_first()
 
 
 def test_a_tape_refuses_a_step_that_reads_a_tensor_back(checkpoint, monkeypatch):
-    real = Fixed._forward_once
+    real = _layouts._Static.extend
 
     def reading(self, n_rows, n_columns):
-        return real(self, n_rows, min(n_columns, int(self._lengths.max())))
+        return real(self, n_rows, min(n_columns, int(self.lengths.max())))
 
-    monkeypatch.setattr(Fixed, "_forward_once", reading)
+    monkeypatch.setattr(_layouts._Static, "extend", reading)
     sample(fixed_engine(checkpoint, monkeypatch, once))
     with pytest.raises(RuntimeError, match="get value out of a tracing tensor"):
         sample(fixed_engine(checkpoint, monkeypatch, Tape()))
@@ -186,6 +189,38 @@ def test_a_model_that_fixed_rows_get_wrong_keeps_aligned_ones(monkeypatch):
     assert type(opened(model)) is Aligned
 
 
+def test_a_model_that_refuses_the_mask_of_fixed_rows_keeps_aligned_ones(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    config = transformers.FalconConfig(**SMALL, alibi=True)  # reads its positions off a mask of two dimensions
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    wanted = tokens(sample(open_engine(tmp_path), n=2, length=8))
+    assert tokens(sample(fixed_engine(tmp_path, monkeypatch, once), n=2, length=8)) == wanted
+
+
+def test_no_memory_for_fixed_rows_is_no_memory(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("no more")
+
+    monkeypatch.setattr(_layouts, "_agree", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        opened(tiny_model("llama"))
+
+
+def test_fixed_rows_go_when_nobody_holds_them():
+    fixed = opened(tiny_model("llama"))
+    with torch.inference_mode():
+        fixed.place(np.arange(1), Forward(tiny_model("llama")).prefill([[7, 8]]), [0], [2])
+        fixed.step(torch.ones((4, 1), dtype=torch.long), torch.full((4,), 3), 3)
+    gone = weakref.ref(fixed)
+    gc.disable()  # a cycle would keep a whole cache beside the next batch's
+    try:
+        del fixed
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 def absolute(rotary):
     """Make distances count from the start, so that a shift of all positions shows."""
 
@@ -214,7 +249,7 @@ def test_distributions_are_alike_up_to_what_the_dtype_tells():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
 def test_steps_that_cannot_be_recorded_are_run_as_they_are_and_said_so_once():
-    record = CudaGraphs()
+    record = CudaGraphs("cuda")
     with pytest.warns(RuntimeWarning, match="CUDA graphs do not work here, so steps are slower: "):
         assert record(once) is once
     with warnings.catch_warnings(action="error"):
@@ -229,9 +264,78 @@ def test_a_recording_that_gives_other_logits_is_not_used(monkeypatch):
 
     monkeypatch.setattr(CudaGraphs, "_capture", lambda _self, step: (step(), lambda: step().flip(-1)))
     with pytest.warns(RuntimeWarning, match="a recorded step gives other logits"):
-        assert CudaGraphs()(step) is step
+        assert CudaGraphs("cuda")(step) is step
     monkeypatch.setattr(CudaGraphs, "_capture", lambda _self, step: (step(), logits.clone))
-    assert CudaGraphs()(step) == logits.clone
+    assert CudaGraphs("cuda")(step) == logits.clone
+
+
+class FakeCuda:
+    """The calls of a capture, of a driver that records nothing."""
+
+    def __init__(self, monkeypatch, *, fails=False):
+        self.fails, self.streams = fails, ["main"]
+        for name in ("current_stream", "Stream", "stream", "graph_pool_handle", "CUDAGraph", "graph"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+
+    def current_stream(self, _device):
+        return FakeStream(self.streams[-1])
+
+    def Stream(self, _device):  # noqa: N802
+        return FakeStream("beside")
+
+    def graph_pool_handle(self):
+        return object()
+
+    def CUDAGraph(self):  # noqa: N802
+        return FakeGraph()
+
+    @contextlib.contextmanager
+    def stream(self, stream):
+        before = list(self.streams)
+        self.streams.append(stream.name)
+        try:
+            yield
+        finally:
+            self.streams = before
+
+    @contextlib.contextmanager
+    def graph(self, _graph, pool):
+        assert pool is not None
+        self.streams.append("capture")  # as torch does, which does not come back when the end of a capture raises
+        yield
+        if self.fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        self.streams.pop()
+
+
+class FakeStream:
+    def __init__(self, name):
+        self.name = name
+
+    def wait_stream(self, _other):
+        pass
+
+
+class FakeGraph:
+    def replay(self):
+        pass
+
+
+def test_a_graph_of_nothing_is_not_taken_for_a_recording(monkeypatch):
+    FakeCuda(monkeypatch)
+
+    def step():
+        return torch.zeros(2, 5)
+
+    with pytest.warns(RuntimeWarning, match="a recorded step gives other logits"):
+        assert CudaGraphs("cuda:1")(step) is step
+
+
+def test_a_capture_that_fails_gives_the_stream_back(monkeypatch):
+    cuda = FakeCuda(monkeypatch, fails=True)
+    with pytest.warns(RuntimeWarning, match="operation not permitted when stream is capturing"):
+        CudaGraphs("cuda")(lambda: torch.zeros(2, 5))
+    assert cuda.streams == ["main"]
 
 
 def test_no_memory_for_a_recording_is_no_memory(monkeypatch):
@@ -240,7 +344,7 @@ def test_no_memory_for_a_recording_is_no_memory(monkeypatch):
 
     monkeypatch.setattr(CudaGraphs, "_capture", capture)
     with pytest.raises(torch.OutOfMemoryError):
-        CudaGraphs()(once)
+        CudaGraphs("cuda")(once)
 
 
 def test_on_a_cpu_the_option_does_nothing_and_says_so(checkpoint):
