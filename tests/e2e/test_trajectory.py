@@ -42,7 +42,7 @@ def test_a_run_directory_gives_a_page_a_document_and_the_last_exit_code(tmp_path
     assert result.returncode == 2, result.stderr
     assert "checkpoint-400 is left out" in result.stderr
     assert "checkpoint-400, the newest, could not be diagnosed" in result.stdout
-    assert "empty directory" in result.stdout
+    assert "empty directory" in " ".join(result.stdout.split()), "a long path may part the two words"
     assert "checkpoint-200, 2 of 2" in result.stderr
     assert "\x1b" not in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100

@@ -139,9 +139,6 @@ def test_committed_cases_say_what_their_checks_say():
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="the committed cases are older than the shuffled order of prompts and some measurements"
-)
 def test_growing_an_organism_again_gives_its_case_again(tmp_path):
     recipe = find_recipe("chain-quantised-2")
     lab = Lab(
