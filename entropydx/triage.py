@@ -156,7 +156,7 @@ def _second_witness(hearing: Hearing, label: Label, standings: Standings) -> str
     sure += "" if hearing.about(label, decisive=True) else ", but no baseline to compare with"
     if deciding.status == "fired":
         return f" A suspicion, and {sure}."
-    wide = [named(e) for e in deciding.evidence if e.status == "undecided"]
+    wide = list(dict.fromkeys(named(e) for e in deciding.evidence if e.status == "undecided"))
     of = f" of {', '.join(wide)}" if wide else ""
     too_wide = f"the interval{of} is" if len(wide) == 1 else f"the intervals{of} are"
     but = f"every value is beyond its threshold, but {too_wide} too wide for the rule alone"

@@ -78,5 +78,8 @@ def command(
     check_file("--csv", csv)
     with ConsoleProgress(quiet=quiet) as progress:
         found = sweeps.sweep(checkpoints, settings(flags, "the command line"), load_project(config), progress)
+    for entry in found.entries if quiet else ():  # exit code 2 is never without its reason
+        if entry.error is not None:
+            typer.echo(f"entropydx: {entry.name} could not run: {entry.error}", err=True)
     write_csv(csv, found)
     return emit_record(found, SweepReporter().render_to, json=json, format=format, quiet=quiet, exit_zero=exit_zero)

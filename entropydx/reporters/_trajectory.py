@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from entropydx.reporters._layout import Parts, clipped, flow, grid, hanging, page_text, print_page, section
+from entropydx.reporters._layout import Parts, clipped, flow, grid, hanging, page_text, print_page, section, shortened
 from entropydx.reporters._sparkline import sparkline, thinned
 from entropydx.reporters._verdict import colour
 from entropydx.reporters._words import decimals, estimate, exit_meaning, number, visible, words
@@ -87,7 +87,7 @@ def _headline(trajectory: Trajectory, width: int) -> Panel:
 def _subject(trajectory: Trajectory, width: int) -> Text:
     protocol = trajectory.protocol
     pieces = [
-        f"baseline {clipped(trajectory.baseline.ref, width - 14)}",
+        f"baseline {shortened(trajectory.baseline.ref, width - 14)}",
         f"suite {protocol.suite} ({protocol.suite_source})",
         f"{protocol.n_prompts} prompts × {protocol.n_samples} samples, the same noise for every checkpoint",
         f"seed {protocol.seed}",

@@ -202,6 +202,7 @@ def exit_code(state: State, waiting: int = -1) -> int:
     """Return 1 when the run has set off an alarm, else 2, 0 or 3.
 
     2 when the newest checkpoint could not be diagnosed, else 0 when something was decided, else 2 after errors, else 3.
+    An inconclusive verdict is one that was reached.
 
     Parameters
     ----------
@@ -210,7 +211,7 @@ def exit_code(state: State, waiting: int = -1) -> int:
     """
     if state.n_fired:
         return 1
-    if state.n_decided:
-        judged = -1 if state.last_step is None else state.last_step
-        return 2 if max(state.failed_step, waiting) > judged else 0
-    return 2 if state.n_errors else 3
+    judged = -1 if state.last_step is None else state.last_step
+    if max(state.failed_step, waiting) > judged:
+        return 2
+    return 0 if state.n_decided else 2 if state.n_errors else 3

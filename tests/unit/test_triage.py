@@ -461,6 +461,10 @@ def test_a_suspicion_that_leans_says_so_and_what_would_decide_it():
         "EDX102 says so. EDX102 leans: every value is beyond its threshold, but the interval of a.b is too wide for "
         "the rule alone; the classifier is sure (0.99): two witnesses, but no baseline to compare with."
     )
+    twice = replace(leaning, evidence=(wide, replace(wide, threshold=0.35), decided))  # one measurement, two thresholds
+    assert triage([twice, *_quiet()[1:]], has_baseline=False, opinion=_opinion(training_collapse=0.99)).summary == (
+        diagnosis.summary
+    )
     # Reach 0.22 at 40 prompts, 0.02 from the threshold: 121 times the prompts, and a tenth more.
     first, second = diagnosis.would_settle_it[:2]
     assert first.startswith("a.b sits on its threshold 0.3")

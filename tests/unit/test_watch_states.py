@@ -177,6 +177,9 @@ def test_the_exit_code_is_of_the_whole_log():
     assert exit_code(replay([line("error"), *told(["passed"])])) == 0
     assert exit_code(replay([*told(["passed"]), line("error", step=1000)])) == 2
     assert exit_code(replay(told(["passed"])), waiting=1000) == 2
+    assert exit_code(replay(told(["inconclusive"])), waiting=1000) == 2
+    assert exit_code(replay([*told(["inconclusive"]), line("error", step=1000)])) == 2
+    assert exit_code(State(), waiting=10) == 2
     assert exit_code(replay(told(["passed", "passed"])), waiting=1) == 0
     assert exit_code(replay(told(["failed"])), waiting=1000) == 1
 
