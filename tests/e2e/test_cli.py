@@ -218,3 +218,12 @@ def test_growing_without_the_lab_extra_names_it(tmp_path: Path) -> None:
     result = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "entropydx[lab]" in _one_line(result.stderr)
+
+
+def test_a_quiet_sweep_says_what_could_not_run(tmp_path: Path) -> None:
+    refs = ("synthetic:healthy", "synthetic:nope")
+    done = _run("sweep", *refs, "--engine", "synthetic", "--prompts", "20", "--samples", "4", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert _one_line(done.stderr).startswith(
+        "entropydx: synthetic-nope could not run: the synthetic engine has no checkpoint"
+    )
