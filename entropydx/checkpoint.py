@@ -162,7 +162,10 @@ def resolve(ref: str, options: EngineOptions) -> Checkpoint:
 
 
 def _locate(ref: str, options: EngineOptions) -> Path:
-    path = Path(ref).expanduser()
+    try:
+        path = Path(ref).expanduser()
+    except RuntimeError:  # `~name` of nobody
+        path = Path(ref)
     if not path.exists() and HUB_ID.fullmatch(ref):
         path = _from_hub(ref, options)
     if not path.exists():

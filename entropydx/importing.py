@@ -120,7 +120,7 @@ def find_importer(path: Path, tool: str = AUTO) -> tuple[str, Importer]:
     special = [name for name in found if name != FALLBACK] or found
     if not special:
         for file in (path, *path.glob("*")):
-            if not os.access(file, os.R_OK):
+            if os.path.exists(file) and not os.access(file, os.R_OK):  # a link to nothing is no matter of rights
                 raise ImportFileError(f"cannot read {file}", "ask for the right to it: `ls -ld` says who has it")
     if len(special) != 1:
         problem = (

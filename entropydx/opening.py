@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from entropydx import plugins
 from entropydx.checkpoint import HUB_ID
@@ -103,7 +103,7 @@ def _check_base_model(config: RunConfig, engines: Mapping[Role, Engine], progres
     if config.base_model is None or any(engine.info.format == "peft" for engine in engines.values()):
         return
     problem = f"--base-model {config.base_model} changes nothing: {config.checkpoint} is no PEFT adapter"
-    if not (Path(config.base_model).expanduser().exists() or HUB_ID.fullmatch(config.base_model)):
+    if not (os.path.exists(os.path.expanduser(config.base_model)) or HUB_ID.fullmatch(config.base_model)):
         raise ConfigError(f"{problem}, and nothing is at {config.base_model}", "leave --base-model out")
     progress.warn(problem)
 

@@ -40,6 +40,8 @@ class Settings:
     """What names the trainer beside the keys: a class of TRL, or what a shell script starts."""
     unseen: str = ""
     """What is set elsewhere, in words."""
+    script: bool = False
+    """Whether `${name}` is a variable of a script, and no other key of the file."""
 
 
 def read_settings(path: Path) -> Settings:
@@ -57,13 +59,12 @@ def read_settings(path: Path) -> Settings:
     except ValueError as error:
         raise ConfigError(f"{path} is no text", MEND) from error
     script = path.suffix in (".py", *SUFFIXES) or text.startswith("#!")
+    document = None if script else _document(path, text)
+    script = script or isinstance(document, str)
     if script and len(text) > LONGEST_SCRIPT:
         raise ConfigError(f"{path} is longer than a script that starts a training", MEND)
     if script:
         return _of_python(path, text) if path.suffix == ".py" else _of_shell(path, text)
-    document = _document(path, text)
-    if isinstance(document, str):
-        return _of_shell(path, text)
     return Settings({key: number(value) for key, value in _flat(path, document).items()})
 
 
@@ -72,7 +73,7 @@ def _of_python(path: Path, text: str) -> Settings:
         flat, name, unseen = python_settings(text)
     except NotReadError as error:
         raise ConfigError(f"{path} {error}", error.mend) from error
-    return Settings(flat, (name,), NOT_SEEN.format(unseen) if unseen else "")
+    return Settings(flat, (name,), NOT_SEEN.format(unseen) if unseen else "", script=True)
 
 
 def _of_shell(path: Path, text: str) -> Settings:
@@ -85,11 +86,13 @@ def _of_shell(path: Path, text: str) -> Settings:
     unseen = ""
     if isinstance(base, str) and base.removesuffix(".yaml") not in VERL_OWN:
         unseen = NOT_SEEN.format(f"what {base[:LONGEST]} sets")
-    return Settings({key: _typed(value) for key, value in given.items()}, tuple(names), unseen)
+    return Settings({key: _typed(value) for key, value in given.items()}, tuple(names), unseen, script=True)
 
 
 def _typed(value: Any) -> Any:
-    """Return a word, or several, as what they say."""
+    """Return a word, or several, as what they say; what is too long for a setting stays."""
+    if isinstance(value, list | str) and len(value) > LONGEST:
+        return value
     if isinstance(value, list):
         return [_typed(part) for part in value]
     return number(_override(value)) if isinstance(value, str) else value

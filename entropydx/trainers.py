@@ -135,8 +135,9 @@ _OPENRLHF: dict[str, Any] = {
     "--train.batch_size": 128,
     "--train.max_epochs": 1,
 }
-for _either, _both in EITHER.items():
-    _TRL[_either] = dict(set.intersection(*(set(_TRL[name].items()) for name in _both)))
+_TRL.update(
+    {either: dict(set.intersection(*(set(_TRL[name].items()) for name in both))) for either, both in EITHER.items()}
+)
 TRAINERS: dict[str, dict[str, dict[str, Any]]] = {
     "trl": _TRL,
     "verl": {"ppo": _VERL, "sft": {}},

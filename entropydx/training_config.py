@@ -12,6 +12,7 @@ import json
 import math
 import operator
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,9 @@ HOPS = 20
 BYPASS, BYPASS_LOSS = "algorithm.rollout_correction.bypass_mode", "algorithm.rollout_correction.loss_type"
 LEAVE = "leave it out: what hangs on no training is recommended all the same"
 TELL = "add a key of its trainer's own, or leave it out and say --stage sft, rl or distillation"
+SHORT = reprlib.Repr()
+"""For an error: a few aliases of YAML can stand for a text that memory does not hold."""
+SHORT.maxlevel = 1
 _REFERENCE = re.compile(r"\$\{(?:oc\.select:\s*([\w.]+)\s*(?:,[^{}]*)?|([\w.]+))\}")
 """Another key of the same file, as OmegaConf writes it."""
 COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
@@ -60,13 +64,15 @@ def read_training(path: Path, catalogue: Iterable[Remedy]) -> Training:
     framework, trainer, stage, guess = _recognise(path, read)
     known = _known(framework, catalogue)
     dashes = "--" if framework == "openrlhf" else ""
-    told = {f"{dashes}{key.lstrip('-')}": _followed(flat, key) for key in flat}
+    follows = framework == "verl" or not read.script  # `${beta}` of TRL's scripts is a variable, and no key
+    told = {f"{dashes}{key.lstrip('-')}": _followed(flat, key) if follows else flat[key] for key in flat}
     config = {key: value for key, value in sorted(told.items()) if key in known}
     if framework == "trl" and isinstance(config.get("scale_rewards"), bool):
         config["scale_rewards"] = "group" if config["scale_rewards"] else "none"  # as its own configuration reads it
     for key, value in config.items():
         if not _is_setting(value):
-            raise ConfigError(f"{path}: {key} is {repr(value)[:40]}, which is no value of a setting", MEND)
+            said = "a number without an end" if isinstance(value, int) else SHORT.repr(value)[:40]
+            raise ConfigError(f"{path}: {key} is {said}, which is no value of a setting", MEND)
     training = Training(
         stage=stage,
         source=f"the training configuration {path.name}",
@@ -85,7 +91,9 @@ def _is_setting(value: Any) -> bool:
         return len(value) <= LONGEST and all(not isinstance(v, list) and _is_setting(v) for v in value)
     if isinstance(value, float):
         return math.isfinite(value)
-    return value is None or isinstance(value, int) or (isinstance(value, str) and len(value) <= LONGEST)
+    if isinstance(value, int):
+        return value.bit_length() <= LONGEST * 8
+    return value is None or (isinstance(value, str) and len(value) <= LONGEST)
 
 
 def computed(value: Any) -> bool:

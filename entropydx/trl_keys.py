@@ -210,6 +210,8 @@ def candidates(keys: Collection[str], loss: Any = None) -> frozenset[str]:
     if named is not None:
         told["loss_type"] = named
     weak = "max_length" in told and ("beta" in told or not TRAINING.isdisjoint(keys))
+    if named == frozenset({"preference"}):  # `sigmoid` alone is anybody's word
+        weak = weak or len(TRAINING.intersection(keys)) + ("beta" in told) > 1
     if not (told.keys() - GENERIC or weak or (named is not None and named != {"preference"})):
         return frozenset()
     taught = {"distillation"} in told.values()

@@ -43,19 +43,44 @@ def _say(message: str, code: int = COULD_NOT_RUN) -> None:
 def explained(error: OSError) -> bool:
     """Print one line about an error that is of the operating system; False where it is a bug.
 
-    An error that names a file is about that file. One that names none comes of writing to what is open: of documents
-    and samples that is told where they are written, so it is what goes to stdout or stderr.
+    An error that names a file is about that file. One that names none is about stdout or stderr where that cannot be
+    written to; else it is of something that has no name, such as a connection, and nothing is said of where.
     """
-    if error.filename is None and not remedy(error):
+    place, cause = "" if error.filename is None else f"cannot use {error.filename}: ", error
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        broken = _broken(stream) or (error if _came_of(error, stream) else None)
+        if broken is not None and error.filename is None:
+            place, cause = f"cannot write to {name}: ", broken
+    if not place and not remedy(error):
         return False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            _give_up(stream)
-    place = "cannot write to stdout" if error.filename is None else f"cannot use {error.filename}"
-    _say(f"{place}: {error.strerror or error} ({remedy(error) or 'check that path'}; {SAFE})")
+    _say(f"{place}{cause.strerror or cause} ({remedy(cause) or 'check that path'}; {SAFE})")
     return True
+
+
+def _broken(stream: TextIO | None) -> OSError | None:
+    """Return why a stream does not take what it still holds, which is then given up."""
+    if stream is None:
+        return None
+    try:
+        stream.flush()
+    except OSError as error:
+        _give_up(stream)
+        return error
+    return None
+
+
+def _came_of(error: OSError, stream: TextIO | None) -> bool:
+    """Return whether an error was raised where a stream is written to: of a long text the stream then holds nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if stream is None or trace is None:
+        return False
+    local = trace.tb_frame.f_locals
+    if trace.tb_frame.f_globals.get("__name__") == "rich.console":
+        return getattr(local.get("self"), "file", None) is stream
+    return any(value is stream for value in local.values())
 
 
 def _give_up(stream: TextIO) -> None:

@@ -1,6 +1,9 @@
 """What a user gets back for places and values that cannot be used: one line, exit 2, nothing lost, no traceback."""
 
 import ctypes
+import errno
+import inspect
+import io
 import json
 import os
 import re
@@ -9,11 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 from typer.testing import CliRunner
 
 from entropydx.cli import app
+from entropydx.cli._apart import DOCUMENTS, READ, check_apart
+from entropydx.cli._guard import explained
 from entropydx.errors import ConfigError, reading, remedy
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +60,12 @@ def _invoke(*args: object) -> str:
     assert result.exit_code == 2, result.output
     (line,) = result.stderr.strip().splitlines()
     return line
+
+
+def _verdict(*args: object) -> None:
+    """Run a command that has to give a verdict, in this process."""
+    result = CliRunner().invoke(app, [*map(str, args), "--quiet"])
+    assert result.exit_code in {0, 1, 3}, result.output
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +213,31 @@ def test_a_full_disk_behind_stderr_is_never_a_verdict(here: Path) -> None:
             assert _run(*command.split(), cwd=here, stderr=full).returncode == 2
 
 
+class _Full(io.StringIO):
+    """A stream that takes nothing."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EPERM])
+def test_an_error_without_a_file_is_not_laid_to_stdout(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explained(OSError(number, os.strerror(number)))
+    told = capsys.readouterr().err
+    assert told.startswith(f"entropydx: {os.strerror(number)} (")
+    assert "stdout" not in told
+
+
+def test_a_stream_that_takes_nothing_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", _Full())
+    assert explained(OSError(errno.EMFILE, "of something else"))
+    assert "cannot write to stdout: No space left on device (make room" in capsys.readouterr().err
+    assert explained(OSError(errno.EACCES, "Permission denied", "some.file"))
+    assert capsys.readouterr().err.startswith("entropydx: cannot use some.file: Permission denied")
+
+
 # ── values that are empty, or change nothing ──────────────────────────────────────────────────────
 
 
@@ -307,6 +344,114 @@ def test_a_document_may_lie_beside_a_run_and_go_nowhere_twice(here: Path) -> Non
     again = runner.invoke(app, ["gate", "run", "--json", "gate.json", "--junit", "junit.xml", "--quiet"])
     assert again.exit_code in {0, 1, 3}, again.output
     assert json.loads((here / "gate.json").read_text())["exit_code"] == again.exit_code
+
+
+def test_a_run_json_of_another_kind_makes_no_run_directory(here: Path) -> None:
+    for _ in range(2):
+        _verdict("triage", "run", "--json", "run.json")
+    for text in ('{"id": "wandb"}', "[", '{"store_version": 2}', "[" * 100_000):
+        (here / "run.json").write_text(text)
+        _verdict("triage", "run", "--json", "report.json")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("import train --json train/checkpoint-40/trainer_state.json", "overwrite a file of train, which is read"),
+        ("trajectory train --json train/checkpoint-40/generation_config.json", "overwrite a file of train, which"),
+        ("trajectory train --json train/linked/config.json", "overwrite a file of train, which"),
+        ("triage run --html run/notes.html", "overwrite a file of run, which"),
+        ("watch . --log train/checkpoint-40/trainer_state.json", "overwrite a file of ., which"),
+        ("triage run --json entropydx.toml", "overwrite entropydx.toml, a settings file"),
+        ("triage run --json ./pyproject.toml", "overwrite pyproject.toml, a settings file"),
+        ("triage run --json loop", "cannot write loop: Too many levels of symbolic links (the link leads to itself)"),
+        ("triage run --html loop/x", "cannot write loop/x: Too many levels"),
+    ],
+)
+def test_a_document_overwrites_nothing_below_what_is_read(here: Path, command: str, said: str) -> None:
+    for name in ("train/checkpoint-40/trainer_state.json", "train/checkpoint-40/generation_config.json"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("{}")
+    (here / "elsewhere").mkdir()
+    (here / "elsewhere" / "config.json").write_text("{}")
+    (here / "train" / "linked").symlink_to(here / "elsewhere")
+    (here / "run" / "notes.html").write_text("mine")
+    (here / "entropydx.toml").write_text("")
+    (here / "pyproject.toml").write_text("")
+    (here / "loop").symlink_to("loop")
+    before = {p: p.read_bytes() for p in here.rglob("*") if p.is_file()}
+    assert said in _invoke(*command.split())
+    assert {p: p.read_bytes() for p in here.rglob("*") if p.is_file()} == before
+
+
+def test_our_own_documents_are_written_again_below_what_is_read(here: Path) -> None:
+    (here / "run" / "empty.json").touch()
+    for _ in range(2):
+        _verdict("triage", "run", "--json", "run/a.json", "--html", "run/a.html")
+        _verdict("gate", "run", "--json", "run/b.json", "--junit", "run/b.xml", "--gitlab", "run/b.gitlab")
+        _verdict("triage", "run", "--json", "run/empty.json")
+    check_apart({"checkpoints": ["run"], "csv": None, "json": "run/a.json"})
+    for header in ("name,ref,label,confidence,severity\n", "before_name,after_name,measurement,about\n"):
+        (here / "run" / "t.csv").write_text(header)
+        check_apart({"checkpoints": ["run"], "csv": "run/t.csv"})
+    (here / "run" / "watch.jsonl").write_text('{"schema_version": "1.0", "at": "2026-01-01"}\n')
+    check_apart({"run": here, "log": "run/watch.jsonl"})
+
+
+def test_a_word_is_no_file(here: Path) -> None:
+    (here / "json").write_text("of before")
+    check_apart({"run": "run", "json": "json", "format": "json"})
+    check_apart({"path": "run", "extract": r"~(\d+)", "json": "x.json"})
+    said = _invoke("import", "run", "--verifier", "regex", "--extract", r"~(\d+)", "--json", "x.json")
+    assert "no tool is recognised" in said
+
+
+def test_every_argument_that_may_name_a_file_is_known() -> None:
+    words = {
+        *("run_dir", "from_", "verifier", "extract", "score", "map_", "format", "engine", "endpoint", "budget", "ray"),
+        *("baseline_endpoint", "thinking", "probes", "device", "dtype", "stage", "shard", "remedy", "webhook"),
+        "command_",
+    }
+    checked = 0
+    for command in app.registered_commands:
+        function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
+        if "check_apart" in inspect.getsource(function):
+            hints = {name: str(hint) for name, hint in get_type_hints(function).items() if name != "return"}
+            texts = {name for name, hint in hints.items() if "str" in hint or "Path" in hint}
+            assert texts <= {*READ, *DOCUMENTS, *words}, command.name
+            checked += 1
+    assert checked > 9
+
+
+def test_a_run_takes_its_own_report_and_a_series_what_it_does_not_have(here: Path) -> None:
+    for _ in range(2):
+        _verdict("diagnose", "synthetic:healthy", *SMALL, "--run-dir", "run", "--json", "run/report.json")
+    for name in ("report.json", "run.json", "lock"):
+        check_apart({"checkpoints": ["a"], "run_dir": "series", "json": f"series/{name}"})
+    check_apart({"path": Path("rows"), "run_dir": Path("run"), "json": "run/report.json"})
+    check_apart({"runs": [Path("shard")], "run_dir": Path("run"), "json": "run/report.json"})
+    kept: list[dict[str, Any]] = [
+        {"target": "x", "json": "run/report.json"},
+        {"checkpoint": "x", "json": "run/report.json", "exit_zero": True},
+        {"checkpoint": "x", "html": "run/report.json"},
+        {"checkpoint": "x", "json": "run/run.json"},
+        {"checkpoints": ["x"], "json": "run/report.json"},
+    ]
+    for arguments in kept:
+        with pytest.raises(ConfigError, match="would overwrite"):
+            check_apart({"run_dir": "run", **arguments})
+
+
+@pytest.mark.parametrize("flags", [("~nobodyhere/x",), (ORGANISM, "--baseline", "~nobodyhere/x")])
+def test_the_home_of_nobody_is_no_checkpoint(here: Path, flags: tuple[object, ...]) -> None:
+    assert "no checkpoint at '~nobodyhere/x'" in _invoke("diagnose", *flags, "--quiet")
+
+
+def test_a_link_that_leads_nowhere_is_no_matter_of_rights(here: Path) -> None:
+    (here / "links").mkdir()
+    (here / "links" / "rows.txt").symlink_to("gone.txt")
+    (here / "links" / "loop.txt").symlink_to("loop.txt")
+    assert "links: no tool is recognised" in _invoke("import", "links")
 
 
 # ── names ─────────────────────────────────────────────────────────────────────────────────────────

@@ -2,11 +2,12 @@
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from entropydx.shell_script import HOPS, shell_settings
+from entropydx.shell_script import HOPS, MOST, shell_settings
 
 SETTINGS = {
     "algo.advantage.estimator": "group_norm",
@@ -171,7 +172,93 @@ def test_variables_that_double_one_another_end() -> None:
         ("python -m verl.trainer.main_ppo a.b=1\npython -m verl.trainer.main_eval a.b=1", ["main_ppo"]),
         ("trl sft --packing\ntrl grpo --beta 0.1", ["grpo", "sft"]),
         ("# trl sft\ntrl grpo --beta 0.1", ["grpo"]),
+        ("OUT=out/sft.py.bak; trl grpo --model checkpoints/sft --beta 0.1", ["grpo"]),
+        ("trl grpo --model_name_or_path /data/trl sft run --beta 0.1", ["grpo"]),
+        ('echo "trl sft"; trl grpo', ["grpo"]),
     ],
 )
 def test_what_is_started_is_named(text: str, names: list[str]) -> None:
     assert shell_settings(text)[1] == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trl grpo --n 4 $EXTRA_ARGS",
+        'trl grpo --n 4 "${ARGS[@]}"',
+        "trl grpo --n 4 ${EXTRA:+--x 3}",
+        "trl grpo --n 4 $(more arguments) $@",
+        'EXTRA=""\ntrl grpo --n 4 $EXTRA',
+        "if y; then trl grpo --n 4; fi",
+        "while y; do trl grpo --n 4; done",
+        "trl grpo --n 4; echo x",
+        "trl grpo --n 4&",
+        "trl grpo --n 4 2>&1|tee log",
+        "trl grpo --n 4 &> log 3",
+        "ARGS=(--loss_type dapo --n 4)",
+        "ARGS=(\n  --n\n  4\n)\ntrl grpo ${ARGS[@]}",
+        "(trl grpo --n 4)",
+        "f() { trl grpo --n 4; }",
+        "echo go; trl grpo --n 4",
+        "printf x && trl grpo --n 4",
+        "echo --n 5; echo --n 6 && trl grpo --n 4",
+        "if y; then echo --n 5; fi; trl grpo --n 4",
+        'bash -c "echo --n 5; trl grpo --n 4; done"',
+    ],
+)
+def test_a_flag_ends_where_its_command_ends(text: str) -> None:
+    assert shell_settings(text)[0]["n"] == "4"
+
+
+def test_an_unknown_value_is_a_part_of_several() -> None:
+    given = shell_settings("x --actor.eps_clip_low_high 0.2 $HIGH --beta 0.1 $W 0.3 --template 'a; b (c) && d' $X")[0]
+    assert given["actor.eps_clip_low_high"] == ["0.2", "${HIGH}"]
+    assert given["beta"] == ["0.1", "${W}", "0.3"]
+    assert given["template"] == "a; b (c) && d"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x --n 4 && x --n 8",
+        "bash -c 'x --n 4 && x --n 8'",
+        "N=4\nfor N in 4 8; do x --n $N; done",
+        "N=4\nN+=2\nx --n $N",
+        "N=4\nread -p 'how many' N\nx --n $N",
+        "N=4\nread N; x --n ${N:-3}",
+        "N=4\nlet N=N+1\nx --n $N",
+        "N=4\n((N++))\nx --n $N",
+        "N=4\nM=$((N *= 2))\nx --n $N",
+        "N=4\nN[1]=5\nx --n $N",
+        "N=4\nN=(5 6)\nx --n $N",
+        "N=4\nunset N\nx --n $N",
+        "N=4\nprintf -v N 5\nx --n $N",
+        "N=4; y && N=8; x --n $N",
+    ],
+)
+def test_what_is_given_twice_or_changed_is_not_known(text: str) -> None:
+    assert "${" in str(shell_settings(text)[0]["n"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 100_000,
+        " " * 100_000 + "x",
+        "A" * 100_000,
+        "A[" * 50_000,
+        '\\"' * 50_000,
+        "A=(" * 33_000,
+        "$((" * 33_000,
+        "${" * 50_000,
+        "((a" * 33_000,
+        'A="' + "x " * 2_000 + '"\ntrain --y ' + "$A " * 30_000,
+        "A=" + "x" * 9_000 + "\n" + "train --y $A\n" * 6_000,
+    ],
+    ids=lambda text: f"{text[:3]!r}{len(text)}",
+)
+def test_nothing_hangs(text: str) -> None:
+    began = time.perf_counter()
+    given, _ = shell_settings(text)
+    assert time.perf_counter() - began < 5  # each takes less than one second
+    assert len(str(given)) < 20 * MOST

@@ -66,6 +66,10 @@ def test_the_defaults_of_a_file_of_two_trainers_are_those_that_they_share(either
     assert STAGE_OF[either] == STAGE_OF[both[0]] == STAGE_OF[both[1]]
 
 
+def test_no_name_of_a_loop_stays() -> None:
+    assert not {"_either", "_both", "either", "both"} & vars(trainers).keys()
+
+
 @pytest.mark.parametrize("trainer", FILES)
 def test_a_whole_file_is_known_for_what_it_is(trainer: str) -> None:
     found = recognised(_fields(FILES[trainer]))

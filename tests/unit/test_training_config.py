@@ -69,7 +69,15 @@ def test_a_word_that_anybody_may_use_is_no_framework(tmp_path: Path, text: str) 
         _read(tmp_path, "a.yaml", text)
 
 
-@pytest.mark.parametrize("text", ["max_length: 1024\nbeta: 0.1\n", "desirable_weight: 1.0\n", "ds: {zero_stage: 2}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_length: 1024\nbeta: 0.1\n",
+        "loss_type: sigmoid\nbeta: 0.1\nlearning_rate: 1e-6\n",
+        "desirable_weight: 1.0\n",
+        "ds: {zero_stage: 2}\n",
+    ],
+)
 def test_preference_tuning_is_named_and_not_taken_for_another_stage(tmp_path: Path, text: str) -> None:
     beside = "data.chosen_key: chosen\n" if "ds" in text else ""
     with pytest.raises(ConfigError, match="preference tuning"):
@@ -236,6 +244,11 @@ def test_a_word_that_is_a_number_to_the_frameworks_is_one(tmp_path: Path) -> Non
 BOMB = "a0: &a0 {b: 1, c: 2, d: 3}\n" + "".join(
     f"a{i}: &a{i} {{{', '.join(f'k{j}: *a{i - 1}' for j in range(9))}}}\n" for i in range(1, 9)
 )
+LISTS = (
+    "a0: &a0 [1, 2, 3]\n"
+    + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
+    + "temperature: *a8\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +260,8 @@ BOMB = "a0: &a0 {b: 1, c: 2, d: 3}\n" + "".join(
         ("num_generations: 8\ntemperature: 2020-01-01\n", "no value of a setting"),
         ("num_generations: 8\ntemperature: &a [*a]\n", "no value of a setting"),
         (f"num_generations: 8\nloss_type: {'x' * 300}\n", "no value of a setting"),
+        ("num_generations: 8\n" + LISTS, "temperature is .*no value of a setting"),
+        (f"num_generations: 0x{'f' * 5000}\n", "no value of a setting"),
     ],
 )
 def test_what_no_report_can_hold_is_refused_before_anything_is_drawn(tmp_path: Path, text: str, said: str) -> None:
@@ -357,6 +372,7 @@ def test_the_script_that_starts_a_training_is_read_as_its_configuration(
         ("a.py", "print(\n", "is no Python, line 1"),
         ("a.yaml", "\udcff", "is no text"),
         ("a.txt", "word " * 300_000, "is longer than a script"),
+        ("a.yaml", "word " * 30_000, "is longer than a script"),
     ],
 )
 def test_a_script_that_tells_nothing_is_one_line(tmp_path: Path, name: str, text: str, said: str) -> None:
@@ -389,3 +405,14 @@ def test_verls_own_configuration_is_its_defaults(tmp_path: Path) -> None:
 def test_a_secret_of_a_script_is_not_kept(tmp_path: Path) -> None:
     found = _read(tmp_path, "a.sh", f"export WANDB_API_KEY=secret\n{PPO} 8 --logger.wandb.key secret\n")
     assert found.config == {ESTIMATOR: "rloo", SAMPLES: 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.sh", "trl grpo --beta 0.4 --epsilon $beta\n"),
+        ("a.py", "def f(beta):\n    GRPOConfig(beta=0.4, epsilon=beta)\n"),
+    ],
+)
+def test_a_variable_of_a_script_is_no_key_of_the_same_name(tmp_path: Path, name: str, text: str) -> None:
+    assert _read(tmp_path, name, text).config == {"beta": 0.4, "epsilon": "${beta}"}
