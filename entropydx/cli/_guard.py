@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import sys
@@ -18,6 +19,12 @@ from entropydx.errors import EntropydxError, remedy
 P = ParamSpec("P")
 COULD_NOT_RUN = 2
 SAFE = "nothing that was drawn is lost, and the same command goes on from there"
+LIMITS = {
+    errno.EFBIG: "raise the limit on the size of a file: `ulimit -f`",
+    errno.ENFILE: "close other programs, or wait for them",
+    errno.ENOMEM: "close other programs, or wait for them",
+}
+"""How to mend what is a limit of the machine, and so no bug, beside what `errors.remedy` knows."""
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -52,9 +59,10 @@ def explained(error: OSError) -> bool:
         broken = _broken(stream) or (error if _came_of(error, stream) else None)
         if broken is not None and error.filename is None:
             place, cause = f"cannot write to {name}: ", broken
-    if not place and not remedy(error):
+    hint = remedy(cause) or LIMITS.get(cause.errno or 0, "")
+    if not place and not hint:
         return False
-    _say(f"{place}{cause.strerror or cause} ({remedy(cause) or 'check that path'}; {SAFE})")
+    _say(f"{place}{cause.strerror or cause} ({hint or 'check that path'}; {SAFE})")
     return True
 
 

@@ -220,12 +220,17 @@ class _Full(io.StringIO):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EPERM])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG, errno.EIO, errno.EPERM])
 def test_an_error_without_a_file_is_not_laid_to_stdout(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert explained(OSError(number, os.strerror(number)))
     told = capsys.readouterr().err
     assert told.startswith(f"entropydx: {os.strerror(number)} (")
     assert "stdout" not in told
+
+
+def test_what_no_limit_of_the_machine_explains_is_still_a_bug() -> None:
+    assert not explained(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+    assert not explained(OSError("of something else"))
 
 
 def test_a_stream_that_takes_nothing_is_named(
