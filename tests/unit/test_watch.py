@@ -212,11 +212,11 @@ def test_an_incomplete_one_gets_a_line_at_the_end_once_and_is_judged_when_it_is_
     (path / "model.safetensors").unlink()
     once = job(world, Until(once=True))
     code, lines = go(world, once)
-    assert (code, brief(lines)) == (3, [("checkpoint-20", "incomplete")])
+    assert (code, brief(lines)) == (2, [("checkpoint-20", "incomplete")]), "the newest could not be diagnosed"
     assert "checkpoint-20: left out: " in lines[0]["text"]
     assert "no weights" in lines[0]["text"]
     code, lines = go(world, once)
-    assert (code, lines) == (3, [])
+    assert (code, lines) == (2, [])
     assert "checkpoint-20: left out" in world.remarks[-1]
     (path / "model.safetensors").write_bytes(weights)
     code, lines = go(world, once)
@@ -406,7 +406,7 @@ def test_lines_are_on_stdout_even_where_stderr_is_a_terminal(tmp_path):
     done = subprocess.run(call, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=theirs, check=False)
     os.close(theirs)
     os.close(ours)
-    assert done.returncode == 3
+    assert done.returncode == 2, "the newest could not be diagnosed"
     assert json.loads(done.stdout)["event"] == "unmerged"
 
 
