@@ -162,10 +162,7 @@ def resolve(ref: str, options: EngineOptions) -> Checkpoint:
 
 
 def _locate(ref: str, options: EngineOptions) -> Path:
-    try:
-        path = Path(ref).expanduser()
-    except RuntimeError:  # `~name` of nobody
-        path = Path(ref)
+    path = Path(os.path.expanduser(ref))  # pathlib's own raises for the `~name` of nobody
     if not path.exists() and HUB_ID.fullmatch(ref):
         path = _from_hub(ref, options)
     if not path.exists():

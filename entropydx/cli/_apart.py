@@ -131,10 +131,7 @@ def _paths(value: Any) -> Iterator[Path]:
     """Yield what an argument may name on the disk."""
     for item in value if isinstance(value, list | tuple) else (value,):
         if isinstance(item, str | Path):
-            try:
-                yield Path(item).expanduser()
-            except RuntimeError:  # nobody's home
-                yield Path(item)
+            yield Path(os.path.expanduser(item))  # pathlib's own raises for the `~name` of nobody
 
 
 def _real(path: Path) -> Path:

@@ -177,9 +177,9 @@ def is_alignable(cache: Any) -> bool:
 
 
 def is_fixable(cache: Any, n_columns: int) -> bool:
-    """Tell whether a cache's layers see all of `n_columns` columns: no sliding window is as short."""
+    """Tell whether the layers of an alignable cache see all of `n_columns` columns: no sliding window is as short."""
     windows = (getattr(layer, "sliding_window", None) for layer in cache.layers)
-    return is_alignable(cache) and all(window is None or window > n_columns for window in windows)
+    return all(window is None or window > n_columns for window in windows)
 
 
 def aligned(cache: Any, n_rows: int) -> Any:

@@ -3,6 +3,7 @@
 They act on the ratio of the new policy to the one that drew the rollout: with one update per rollout it is 1.
 """
 
+from entropydx.remedies._clashes import each_of
 from entropydx.remedies._releases import RELEASES
 from entropydx.types import Clash, Course, Label, Promise, Remedy
 
@@ -33,16 +34,12 @@ SEQUENCE = (
     "of GSPO): these would clip next to nothing"
 )
 OTHER_BOUNDS = (
-    *(
-        Clash(
-            framework="trl",
-            key="loss_type",
-            op="==",
-            value=name,
-            effect="inert",
-            why=f"TRL's {name} clips no ratio (read in its trainer/grpo_trainer.py)",
-        )
-        for name in ("sapo", "vespo")
+    *each_of(
+        "trl",
+        "loss_type",
+        ("sapo", "vespo"),
+        "inert",
+        "TRL's {} clips no ratio (read in its trainer/grpo_trainer.py)",
     ),
     Clash(
         framework="trl",
@@ -54,27 +51,19 @@ OTHER_BOUNDS = (
         "trainer/grpo_trainer.py)",
     ),
     Clash(framework="trl", key="importance_sampling_level", op="==", value="sequence", effect="conflict", why=SEQUENCE),
-    *(
-        Clash(
-            framework="verl",
-            key=LOSS,
-            op="==",
-            value=name,
-            effect="inert",
-            why=f"verl's {name} clips no ratio (read in its trainer/ppo/core_algos.py)",
-        )
-        for name in ("dro", "gpg", "kl_cov", "sapo")
+    *each_of(
+        "verl",
+        LOSS,
+        ("dro", "gpg", "kl_cov", "sapo"),
+        "inert",
+        "verl's {} clips no ratio (read in its trainer/ppo/core_algos.py)",
     ),
-    *(
-        Clash(
-            framework="verl",
-            key=LOSS,
-            op="==",
-            value=name,
-            effect="conflict",
-            why=f"verl's {name} takes the bounds for those of a divergence (read in its trainer/ppo/core_algos.py)",
-        )
-        for name in ("dppo_kl", "dppo_tv")
+    *each_of(
+        "verl",
+        LOSS,
+        ("dppo_kl", "dppo_tv"),
+        "conflict",
+        "verl's {} takes the bounds for those of a divergence (read in its trainer/ppo/core_algos.py)",
     ),
     Clash(framework="verl", key=LOSS, op="==", value="gspo", effect="conflict", why=SEQUENCE),
     Clash(

@@ -3,6 +3,7 @@
 Keys are tested against the last release named under `versions`; effects carry the provenance of the papers.
 """
 
+from entropydx.remedies._clashes import each_of
 from entropydx.remedies._releases import RELEASES
 from entropydx.types import Clash, Label, Promise, Remedy, Threshold
 
@@ -156,16 +157,12 @@ remedy = (
         order=40,
         stages=("rl",),
         clashes=(
-            *(
-                Clash(
-                    framework="verl",
-                    key="algorithm.adv_estimator",
-                    op="==",
-                    value=name,
-                    effect="inert",
-                    why=f"verl divides no advantage of {name} by its group's standard deviation (read in its source)",
-                )
-                for name in NO_GROUP_STD
+            *each_of(
+                "verl",
+                "algorithm.adv_estimator",
+                NO_GROUP_STD,
+                "inert",
+                "verl divides no advantage of {} by its group's standard deviation (read in its source)",
             ),
             *(
                 Clash(
@@ -241,16 +238,15 @@ remedy = (
             ),
             Clash(framework="openrlhf", key=ESTIMATOR, op="==", value="group_norm", effect="conflict", why=DIVIDED),
             *(
-                Clash(
-                    framework=framework,
-                    key=key,
-                    op="==",
-                    value=name,
-                    effect="inert",
-                    why=f"{name} holds no answer against others to its prompt: it has no groups (read in the source)",
-                )
+                clash
                 for framework, (key, names) in NO_GROUP.items()
-                for name in names
+                for clash in each_of(
+                    framework,
+                    key,
+                    names,
+                    "inert",
+                    "{} holds no answer against others to its prompt: it has no groups (read in the source)",
+                )
             ),
         ),
         expected="The degenerate share of groups falls as the formula says (arXiv:2606.18487, abstract, for K = 8).",
